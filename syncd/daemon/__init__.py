@@ -1,0 +1,1 @@
+"""One process that keeps folders and ledger in step with the service: pipeline, service, lock."""

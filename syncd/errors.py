@@ -1,0 +1,74 @@
+"""The one tree of errors of syncd.
+
+SyncdError                 says what happened, and in `hint` what to do
+├── SetupError             exit 78: nothing was sent, a person must put something right first
+│   ├── ConfigError        the configuration cannot be used; carries every problem found
+│   └── LedgerError        the ledger cannot be trusted or opened
+├── NotNowError            exit 75: right as it is, but not at this moment
+│   └── LockedError        another process holds the instance lock
+├── IllegalMoveError       exit 1: the code asked the ledger for a move that lifecycle.MOVES does not have
+├── ReachError             one file cannot be opened safely; the rest goes on
+├── WorkerError            the extraction worker cannot be started or answers nonsense
+└── UsageError             exit 2: the command line asks for something that is not there
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class SyncdError(Exception):
+    """Something that a user has to know: what happened, and what to do about it."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class SetupError(SyncdError):
+    """Nothing can start before a person has put something right."""
+
+    exit_code = 78
+
+
+class ConfigError(SetupError):
+    """The configuration cannot be used. `problems` has one sentence for each thing that is wrong."""
+
+    def __init__(self, message: str, *, problems: Sequence[str] = (), hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.problems = tuple(problems)
+
+
+class LedgerError(SetupError):
+    """The ledger cannot be opened, or what it says cannot be trusted. Nothing is uploaded meanwhile."""
+
+
+class NotNowError(SyncdError):
+    """Everything is right, but it cannot be done at this moment."""
+
+    exit_code = 75
+
+
+class LockedError(NotNowError):
+    """Another process holds the instance lock of this ledger."""
+
+
+class IllegalMoveError(SyncdError):
+    """An entry was to be moved between two states that lifecycle.MOVES does not join."""
+
+
+class ReachError(SyncdError):
+    """One file cannot be opened safely, or is not a regular file (any more)."""
+
+
+class WorkerError(SyncdError):
+    """The extraction worker cannot be started, or answered something that is no answer."""
+
+
+class UsageError(SyncdError):
+    """The command line names something that does not exist."""
+
+    exit_code = 2

@@ -1,0 +1,1 @@
+"""What a file says of itself: type, fitness, digests, capture. The only importer of Pillow and piexif."""
