@@ -51,3 +51,22 @@ def backoff(attempts: int, rng: random.Random) -> float:
     """
     ceiling = min(BACKOFF_CAP, BACKOFF_BASE * 2.0 ** min(attempts, 32))
     return rng.uniform(0.0, ceiling)
+
+
+class Outcome(StrEnum):
+    """What one request came to. The values are what the ledger stores."""
+
+    STORED = "stored"
+    """Every file has an image id."""
+    REJECTED = "rejected"
+    """The service documents that it stored nothing, because of what was in the request."""
+    THROTTLED = "throttled"
+    """Too fast for the account; nothing was stored."""
+    PAUSED = "paused"
+    """Nothing was stored, and nothing will be before a person has put something right."""
+    UNANSWERED = "unanswered"
+    """May have been stored."""
+    NOT_SENT = "not sent"
+    """The body never left completely, so that nothing can have been stored."""
+    CHANGED = "changed"
+    """A file no longer had the bytes of its digest; given up before the body was complete."""

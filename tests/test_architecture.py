@@ -17,6 +17,7 @@ RANKS = {
     "errors": 0,
     "model": 1,
     "lifecycle": 1,
+    "printable": 1,
     "config": 1,
     "rules": 1,
     "watch": 2,

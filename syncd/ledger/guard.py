@@ -1,0 +1,99 @@
+"""Whether the ledger on the disk can be believed, before anything is uploaded on its word.
+
+An empty or an older ledger in place of the right one would upload the whole library a second time, and each upload is
+billed. So a mark beside the ledger remembers which ledger it was and how far it had come.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from dataclasses import dataclass
+from pathlib import Path
+
+from syncd.errors import LedgerError
+
+_NETWORK_FILE_SYSTEMS = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "glusterfs", "sshfs"})
+_MARK_HEAD = "There was a syncd ledger here. Without it everything would be uploaded, and billed, again.\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What the mark beside a ledger says: which ledger it was, and the number of its last request."""
+
+    ledger_id: str
+    requests: int
+
+
+class MarkFile:
+    """The mark beside a ledger (`NAME.mark`). It is written after the ledger, so that it is never ahead of it."""
+
+    def __init__(self, ledger: Path) -> None:
+        self.path = ledger.with_name(ledger.name + ".mark")
+
+    def read(self) -> Mark | None:
+        """Give what the mark says; None where there is no mark. A mark that is no mark raises LedgerError."""
+        try:
+            lines = self.path.read_text(encoding="ascii").splitlines()
+        except FileNotFoundError:
+            return None
+        except (OSError, UnicodeDecodeError) as error:
+            raise LedgerError(f"the mark {self.path} cannot be read: {error}") from error
+        fields = dict(line.split("=", 1) for line in lines if "=" in line)
+        try:
+            return Mark(fields["ledger"], int(fields["requests"]))
+        except (KeyError, ValueError) as error:
+            raise LedgerError(
+                f"the mark {self.path} is damaged",
+                hint=f"If the ledger beside it is the right one, delete {self.path} and start again.",
+            ) from error
+
+    def write(self, mark: Mark) -> None:
+        """Write the mark in place (its length never changes, so that a crash leaves the old or the new one)."""
+        text = f"{_MARK_HEAD}ledger={mark.ledger_id}\nrequests={mark.requests:020d}\n".encode("ascii")
+        fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            os.pwrite(fd, text, 0)
+            os.ftruncate(fd, len(text))
+        finally:
+            os.close(fd)
+
+
+def refuse_network_file_system(folder: Path) -> None:
+    """Raise LedgerError where WAL would not be safe (sqlite.org/wal.html: not over a network file system)."""
+    kind = file_system(folder)
+    if kind in _NETWORK_FILE_SYSTEMS or (kind or "").startswith("fuse.sshfs"):
+        raise LedgerError(
+            f"the ledger's folder {folder} is on a network file system ({kind}), where SQLite cannot keep it safe",
+            hint="Set [ledger] url to a place on a local disk; the photos may stay where they are.",
+        )
+
+
+def file_system(folder: Path) -> str | None:
+    """Name the type of the file system that a folder lies on; None where the system does not say."""
+    try:
+        device = folder.stat().st_dev
+        lines = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+    except OSError:
+        return None
+    wanted = f"{os.major(device)}:{os.minor(device)}"
+    for line in reversed(lines):
+        fields, _, behind = line.partition(" - ")
+        if fields.split()[2] == wanted:
+            return behind.split()[0]
+    return None
+
+
+def integrity(path: Path, *, thorough: bool) -> list[str]:
+    """Let SQLite check the file; give what it found, nothing when all is well. Seconds per gigabyte."""
+    try:
+        connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+    except sqlite3.Error as error:
+        return [str(error)]
+    try:
+        rows = connection.execute("PRAGMA integrity_check" if thorough else "PRAGMA quick_check").fetchall()
+    except sqlite3.DatabaseError as error:
+        return [str(error)]
+    finally:
+        connection.close()
+    return [str(row[0]) for row in rows if row[0] != "ok"]

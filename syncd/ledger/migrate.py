@@ -1,0 +1,179 @@
+"""Bring the ledger to the schema of this program: at start, by the holder of the instance lock, after a backup."""
+
+from __future__ import annotations
+
+import secrets
+import sqlite3
+import time
+from pathlib import Path
+
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import OperationalError
+
+from syncd.errors import LedgerError
+from syncd.ledger.guard import Mark, MarkFile, integrity, refuse_network_file_system
+from syncd.ledger.schema import REVISION
+from syncd.ledger.store import Store, fact, set_fact
+
+QUICK_CHECK_BYTES = 32_000_000
+"""Up to this size a ledger is checked at every start; a larger one once a day."""
+
+
+def open_ledger(path: Path, *, now: float) -> Store:
+    """Open the ledger as the holder of the instance lock: make it, check it, migrate it. Raises LedgerError."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    refuse_network_file_system(path.parent)
+    mark_file = MarkFile(path)
+    mark = mark_file.read()
+    _refuse_a_missing_ledger(path, mark)
+    fresh = not path.exists()
+    if fresh:
+        path.touch(mode=0o600)
+    store = Store(path)
+    try:
+        if not fresh:
+            _check(store, now)
+        migrate(store, now)
+        _compare_with_mark(store, mark_file, mark)
+    except BaseException:
+        store.close()
+        raise
+    return store
+
+
+def open_for_reading(path: Path) -> Store:
+    """Open the ledger for a command that only reads. It is neither made nor migrated. Raises LedgerError."""
+    return _open_as_it_is(path, query_only=True)
+
+
+def open_for_single_moves(path: Path) -> Store:
+    """Open the ledger for a command that moves single entries beside a running daemon. Raises LedgerError."""
+    return _open_as_it_is(path, query_only=False)
+
+
+def _open_as_it_is(path: Path, *, query_only: bool) -> Store:
+    if not path.exists():
+        _refuse_a_missing_ledger(path, MarkFile(path).read())
+        raise LedgerError(f"there is no ledger at {path} yet", hint="`syncd sync` or `syncd run` makes it.")
+    store = Store(path, query_only=query_only)
+    try:
+        with store.read() as connection:
+            found = revision(connection)
+        _refuse_a_newer_one(path, found)
+        if found != REVISION:
+            raise LedgerError(
+                f"the ledger {path} was made by an earlier version (schema {found or 'none'}, wanted {REVISION})",
+                hint="`syncd sync` or `syncd run` brings it up to date, after a backup.",
+            )
+    except BaseException:
+        store.close()
+        raise
+    return store
+
+
+def revision(connection: Connection) -> str | None:
+    """Give the migration that the ledger is at; None for one without any table."""
+    try:
+        value = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    except OperationalError as error:
+        if "no such table" in str(error.orig):
+            return None
+        raise
+    return None if value is None else str(value)
+
+
+def migrate(store: Store, now: float) -> None:
+    """Apply the migrations that are missing, all in one transaction, after a backup. Does nothing at the newest."""
+    with store.read() as connection:
+        before = revision(connection)
+    if before == REVISION:
+        return
+    _refuse_a_newer_one(store.path, before)
+    if before is not None:
+        backup(store.path, store.path.with_name(f"{store.path.name}.before-{REVISION}"))
+    from syncd.ledger.alembic_runner import upgrade  # noqa: PLC0415  (half a second that only a migration pays)
+
+    with store.write() as connection:
+        upgrade(connection)
+        if before is None:
+            set_fact(connection, "ledger_id", secrets.token_hex(8))
+            set_fact(connection, "made_at", now)
+
+
+def backup(source: Path, target: Path) -> None:
+    """Copy the ledger to `target` with SQLite's backup interface: right also while it is in use."""
+    partial = target.with_name(target.name + ".partial")
+    partial.unlink(missing_ok=True)
+    partial.touch(mode=0o600)
+    try:
+        origin = sqlite3.connect(f"file:{source}?mode=ro", uri=True)
+        copy = sqlite3.connect(partial)
+        try:
+            origin.backup(copy)
+        finally:
+            copy.close()
+            origin.close()
+        partial.replace(target)
+    except (sqlite3.Error, OSError) as error:
+        partial.unlink(missing_ok=True)
+        raise LedgerError(
+            f"the ledger {source} could not be copied to {target}: {error}",
+            hint="Check free space and permissions there.",
+        ) from error
+
+
+def _check(store: Store, now: float) -> None:
+    with store.read() as connection:
+        has_facts = revision(connection) is not None
+        checked_at = fact(connection, "checked_at") if has_facts else None
+    recently = checked_at is not None and 0 <= now - checked_at < 24 * 3600
+    if recently and store.path.stat().st_size > QUICK_CHECK_BYTES:
+        return
+    found = integrity(store.path, thorough=False)
+    if found:
+        raise LedgerError(
+            f"the ledger {store.path} is damaged: {'; '.join(found[:3])}",
+            hint="Nothing was uploaded. Put the last good backup in its place.",
+        )
+    if has_facts and not recently:
+        with store.write() as connection:
+            set_fact(connection, "checked_at", now)
+
+
+def _refuse_a_missing_ledger(path: Path, mark: Mark | None) -> None:
+    if mark is None or (path.exists() and path.stat().st_size > 0):
+        return
+    raise LedgerError(
+        f"the ledger {path} is gone, or empty, although there was one ({mark.requests} requests)",
+        hint="Put it back, from a backup if need be. Only if you want everything uploaded, and billed, again: "
+        f"delete {MarkFile(path).path} and start again.",
+    )
+
+
+def _refuse_a_newer_one(path: Path, found: str | None) -> None:
+    if found is not None and found > REVISION:
+        raise LedgerError(
+            f"the ledger {path} was made by a newer version of syncd (schema {found}, this one knows {REVISION})",
+            hint="Install that version again, or put the backup made before the upgrade back.",
+        )
+
+
+def _compare_with_mark(store: Store, mark_file: MarkFile, mark: Mark | None) -> None:
+    with store.read() as connection:
+        ledger_id = str(fact(connection, "ledger_id"))
+        requests = int(connection.execute(text("SELECT coalesce(max(id), 0) FROM requests")).scalar_one())
+    if mark is None:
+        mark_file.write(Mark(ledger_id, requests))
+        return
+    if mark.ledger_id != ledger_id:
+        what = "is not the one that was used here before"
+    elif mark.requests > requests:
+        what = f"is older than the one used last: it knows {requests} requests, {mark.requests} were made"
+    else:
+        return
+    age = time.strftime("%Y-%m-%d %H:%M", time.localtime(store.path.stat().st_mtime))
+    raise LedgerError(
+        f"the ledger {store.path} (changed {age}) {what}",
+        hint="Put the newest one back. If it is lost, what was uploaded since would be uploaded, and billed, again; "
+        f"only if you accept that: delete {mark_file.path} and start again.",
+    )

@@ -1,0 +1,149 @@
+"""The connection to the ledger: how it is opened, read and written.
+
+SQLite in WAL mode with synchronous=FULL, because a request must not leave before the intent to send it would survive
+a power cut (sqlite.org/pragma.html#pragma_synchronous). One writer at a time, BEGIN IMMEDIATE: a deferred transaction
+that reads and then writes can fail at once with SQLITE_BUSY_SNAPSHOT, whatever the busy timeout.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from sqlalchemy import Connection, Engine, create_engine, event, select
+from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.exc import DatabaseError, OperationalError
+from sqlalchemy.pool import QueuePool
+
+from syncd.errors import LedgerError
+from syncd.ledger.schema import facts
+from syncd.printable import printable
+
+BUSY_SECONDS = 30.0
+"""How long a writer waits for another process's transaction."""
+
+_PRAGMAS = (
+    "PRAGMA journal_mode=WAL",
+    "PRAGMA synchronous=FULL",
+    "PRAGMA foreign_keys=ON",
+    "PRAGMA temp_store=MEMORY",
+    "PRAGMA cache_size=-8192",
+    "PRAGMA wal_autocheckpoint=1000",
+)
+
+
+class Store:
+    """An open ledger file. `write` is for one thread at a time (it queues them); `read` is for any.
+
+    With `query_only` the ledger is opened for reading alone: SQLite itself then refuses every change.
+    Every database error leaves as LedgerError.
+    """
+
+    def __init__(self, path: Path, *, query_only: bool = False) -> None:
+        self.path = path
+        self._query_only = query_only
+        self._writer_lock = threading.RLock()
+        self._writer: Connection | None = None
+        self._engine = _engine(path, query_only=query_only)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """One transaction: durable when the block ends, rolled back when it raises."""
+        with self._writer_lock, _translated(self.path):
+            if self._writer is None:
+                self._writer = self._engine.connect().execution_options(syncd_writes=True)
+            with self._writer.begin():
+                yield self._writer
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """One consistent view of the ledger. Keep it short: an open reader keeps the WAL from being checkpointed."""
+        with _translated(self.path), self._engine.connect() as connection, connection.begin():
+            yield connection
+
+    def close(self) -> None:
+        """Give every connection back."""
+        with self._writer_lock:
+            if self._writer is not None:
+                self._writer.close()
+                self._writer = None
+            self._engine.dispose()
+
+
+def fact(connection: Connection, name: str) -> Any:
+    """Read a fact (a JSON value); None where there is none."""
+    value = connection.execute(select(facts.c.value).where(facts.c.name == name)).scalar()
+    return None if value is None else json.loads(value)
+
+
+def set_fact(connection: Connection, name: str, value: Any) -> None:
+    """Write a fact (a JSON value); None removes it."""
+    if value is None:
+        connection.execute(facts.delete().where(facts.c.name == name))
+        return
+    row = insert(facts).values(name=name, value=json.dumps(value))
+    connection.execute(row.on_conflict_do_update(index_elements=["name"], set_={"value": row.excluded.value}))
+
+
+def _engine(path: Path, *, query_only: bool) -> Engine:
+    mode = "ro" if query_only else "rw"
+    engine = create_engine(
+        f"sqlite:///file:{_quoted(path)}?mode={mode}&uri=true",
+        poolclass=QueuePool,
+        pool_size=4,
+        max_overflow=4,
+        connect_args={"check_same_thread": False, "timeout": BUSY_SECONDS},
+    )
+
+    @event.listens_for(engine, "connect")
+    def on_connect(connection: Any, _record: object) -> None:
+        # The driver's own BEGIN is not one we can choose, and is left out before DDL: so it gets none.
+        connection.isolation_level = None
+        for pragma in _PRAGMAS if not query_only else (*_PRAGMAS[2:-1], "PRAGMA query_only=ON"):
+            connection.execute(pragma).close()
+
+    @event.listens_for(engine, "begin")
+    def on_begin(connection: Connection) -> None:
+        writes = connection.get_execution_options().get("syncd_writes", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine
+
+
+def _quoted(path: Path) -> str:
+    from urllib.parse import quote  # noqa: PLC0415  (only a ledger that is opened needs it)
+
+    return quote(str(path.absolute()))
+
+
+@contextmanager
+def _translated(path: Path) -> Iterator[None]:
+    """Turn what the database says into what a person can act on."""
+    try:
+        yield
+    except OperationalError as error:
+        said = printable(str(error.orig), 200)
+        hint = "Free some space and start again; nothing was lost." if "full" in said else ""
+        if "locked" in said:
+            hint = "Another program holds a transaction open on it. End that program, then start again."
+        elif "readonly" in said or "read-only" in said:
+            hint = "Make the folder and the file writable for this user; nothing is uploaded meanwhile."
+        raise LedgerError(f"the ledger {path} cannot be used: {said}", hint=hint) from error
+    except DatabaseError as error:
+        said = printable(str(error.orig), 200)
+        raise LedgerError(
+            f"the ledger {path} is damaged: {said}",
+            hint="Nothing was uploaded. Put the last good backup back (`syncd ledger backup` makes them), "
+            "or ask for help with this message. An empty ledger would upload, and bill, everything again.",
+        ) from error
