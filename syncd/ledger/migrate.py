@@ -60,11 +60,7 @@ def _open_as_it_is(path: Path, *, query_only: bool) -> Store:
         with store.read() as connection:
             found = revision(connection)
         _refuse_a_newer_one(path, found)
-        if found != REVISION:
-            raise LedgerError(
-                f"the ledger {path} was made by an earlier version (schema {found or 'none'}, wanted {REVISION})",
-                hint="`syncd sync` or `syncd run` brings it up to date, after a backup.",
-            )
+        _refuse_an_older_one(path, found)
     except BaseException:
         store.close()
         raise
@@ -155,6 +151,14 @@ def _refuse_a_newer_one(path: Path, found: str | None) -> None:
         raise LedgerError(
             f"the ledger {path} was made by a newer version of syncd (schema {found}, this one knows {REVISION})",
             hint="Install that version again, or put the backup made before the upgrade back.",
+        )
+
+
+def _refuse_an_older_one(path: Path, found: str | None) -> None:
+    if found != REVISION:
+        raise LedgerError(
+            f"the ledger {path} was made by an earlier version (schema {found or 'none'}, wanted {REVISION})",
+            hint="`syncd sync` or `syncd run` brings it up to date, after a backup.",
         )
 
 

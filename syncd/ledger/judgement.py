@@ -1,0 +1,101 @@
+"""Settings that changed are applied to what is known already: rules to places, the size limit to entries.
+
+Without this a folder of 300,000 known photos would have to be read again for a new `skip`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from sqlalchemy import Connection, bindparam, text, update
+
+from syncd.ledger.queue import move
+from syncd.ledger.rows import capture_of
+from syncd.ledger.schema import places
+from syncd.ledger.sightings import Policy, owe_orphaned_edits, refresh_withdrawn
+from syncd.ledger.store import Store, fact, set_fact
+from syncd.lifecycle import State
+from syncd.model import Capture, Labels, PlacePath, Unfit, UnfitCode
+
+Judge = Callable[[PlacePath, Capture], Labels]
+_SLICE: Final = 2000
+
+
+def rejudge(store: Store, judge: Judge, policy: Policy, fingerprint: str, now: float) -> int:
+    """Judge every present place by the rules, if they are others than last time. Give how many places changed."""
+    with store.read() as connection:
+        if fact(connection, "rules") == fingerprint:
+            return 0
+    changed = 0
+    last = 0
+    while True:
+        with store.write() as connection:
+            rows = connection.execute(_PLACES, {"after": last, "slice": _SLICE}).all()
+            if not rows:
+                set_fact(connection, "rules", fingerprint)
+                return changed
+            last = rows[-1].place_id
+            changed += sum(_judge_again(connection, row, judge, policy, now) for row in rows)
+
+
+def refit(store: Store, max_file_bytes: int, now: float) -> int:
+    """Apply another size limit to the entries that wait, if it is another than last time. Give how many moved."""
+    with store.write() as connection:
+        if fact(connection, "max_file_bytes") == max_file_bytes:
+            return 0
+        moved = 0
+        for row in connection.execute(_FIT_NOW, {"most": max_file_bytes}).all():
+            moved += move(connection, row.id, State.UNFIT, State.READY, "max_file_bytes was raised", now)
+        for row in connection.execute(_UNFIT_NOW, {"most": max_file_bytes}).all():
+            moved += move(connection, row.id, State.READY, State.UNFIT, str(too_large(row.size, max_file_bytes)), now)
+        set_fact(connection, "max_file_bytes", max_file_bytes)
+        return moved
+
+
+def too_large(size: int, most: int) -> Unfit:
+    """Say that a file has more bytes than the service, or the setting, takes."""
+    return Unfit(UnfitCode.TOO_LARGE, f"{size:,} bytes, max_file_bytes is {most:,}")
+
+
+def _judge_again(connection: Connection, row: Any, judge: Judge, policy: Policy, now: float) -> bool:
+    labels = judge(PlacePath(row.root, row.folder, row.name), capture_of(row))
+    if (labels.namespace, labels.skipped) == (row.namespace, row.unwanted):
+        return False
+    values = {"place_id": row.place_id, "namespace": labels.namespace, "unwanted": labels.skipped}
+    connection.execute(_JUDGED, values)
+    if policy.per_namespace and labels.skipped is None:
+        connection.execute(_OWE_NAMESPACE, {"photo_id": row.photo_id, "namespace": labels.namespace, "now": now})
+    refresh_withdrawn(connection, row.photo_id)
+    owe_orphaned_edits(connection, row.photo_id, now)
+    return True
+
+
+_PLACES = text("""
+    SELECT places.id AS place_id, places.photo_id, places.name, places.namespace, places.unwanted,
+           folders.path AS folder, roots.path AS root, photos.*
+    FROM places
+    JOIN folders ON folders.id = places.folder_id JOIN roots ON roots.id = folders.root_id
+    JOIN photos ON photos.id = places.photo_id
+    WHERE places.id > :after AND places.gone_at IS NULL
+    ORDER BY places.id LIMIT :slice
+""")
+_JUDGED = (
+    update(places)
+    .where(places.c.id == bindparam("place_id"))
+    .values(namespace=bindparam("namespace"), unwanted=bindparam("unwanted"))
+)
+_OWE_NAMESPACE = text("""
+    INSERT INTO entries (photo_id, namespace, state, reason, due_at, lane, arrived_at, order_at, group_key, size)
+    SELECT photo_id, :namespace, CASE state WHEN 'unfit' THEN 'unfit' ELSE 'ready' END,
+           CASE state WHEN 'unfit' THEN reason END, :now, lane, :now, order_at, group_key, size
+    FROM entries WHERE photo_id = :photo_id AND NOT EXISTS (
+        SELECT 1 FROM entries AS other WHERE other.photo_id = :photo_id
+          AND (other.namespace = :namespace OR json_extract(other.sent_metadata, '$.unique_id') = :namespace))
+    ORDER BY id LIMIT 1
+""")
+_FIT_NOW = text("""
+    SELECT entries.id FROM entries JOIN photos ON photos.id = entries.photo_id
+    WHERE entries.state = 'unfit' AND photos.unfit_code IS NULL AND entries.size <= :most
+""")
+_UNFIT_NOW = text("SELECT id, size FROM entries WHERE state = 'ready' AND size > :most")

@@ -1,0 +1,285 @@
+"""The ledger as the queue: what is due, the intent to send it, and what came of it.
+
+Every change of state is a compare-and-swap along lifecycle.MOVES, with a row of history that says why.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, select, text
+
+from syncd.errors import IllegalMoveError
+from syncd.ledger.guard import Mark, MarkFile
+from syncd.ledger.rows import Owed, capture_of, group_by_photo, metadata_json
+from syncd.ledger.schema import entries, history, requests, sent
+from syncd.ledger.store import Store, fact
+from syncd.lifecycle import Outcome, State, may_move
+from syncd.model import ImageType, RequestMetadata
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The intent to send a batch: what one request will carry."""
+
+    marker: str
+    marked: bool
+    metadata: RequestMetadata
+    files: tuple[tuple[int, str, int], ...]
+    """For each file, in the order of the parts: entry, wire name, bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What one request meant for one entry: the state that it goes to, and what goes with it."""
+
+    entry_id: int
+    to: State
+    reason: str
+    image_id: str | None = None
+    due_at: float | None = None
+    split: int | None = None
+    omit: frozenset[str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back for a whole request, as the ledger keeps it."""
+
+    outcome: Outcome
+    status: int | None = None
+    code: str | None = None
+    message: str | None = None
+    lookup_at: float | None = None
+
+
+class Queue:
+    """What is owed, asked and answered from the ledger. For the holder of the instance lock."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._mark_file = MarkFile(store.path)
+        with store.read() as connection:
+            self._ledger_id = str(fact(connection, "ledger_id"))
+
+    def recover(self, now: float) -> tuple[int, int]:
+        """Settle what a process that died left SENDING; give how many are unanswered, and how many ready again.
+
+        A request whose last bytes were about to leave may have been stored; one before that cannot have been.
+        """
+        counts = [0, 0]
+        with self._store.write() as connection:
+            for row in connection.execute(_LEFT_SENDING).all():
+                maybe_stored = row.completing_at is not None
+                outcome = Outcome.UNANSWERED if maybe_stored else Outcome.NOT_SENT
+                to = State.UNANSWERED if maybe_stored else State.READY
+                reason = "syncd ended before the answer came" if maybe_stored else "syncd ended before it was sent"
+                for entry_id in connection.execute(_FILES_SENDING, {"request_id": row.id}).scalars().all():
+                    counts[0 if maybe_stored else 1] += move(connection, entry_id, State.SENDING, to, reason, now)
+                connection.execute(
+                    _ANSWERED,
+                    {
+                        "request_id": row.id,
+                        "answered_at": now,
+                        "outcome": outcome,
+                        "status": None,
+                        "code": None,
+                        "message": reason,
+                        "lookup_at": now if maybe_stored else None,
+                    },
+                )
+        return counts[0], counts[1]
+
+    def head(self, order: str, now: float, *, oldest: bool = False, limit: int = 1) -> list[int]:
+        """Give the entries that come first: arrivals newest first, then the backlog by `order` ("newest", "oldest").
+
+        With `oldest` the longest waiting come first, whatever their lane, so that nothing waits for ever.
+        """
+        with self._store.read() as connection:
+            if oldest:
+                return list(connection.execute(_WAITING, {"now": now, "limit": limit}).scalars())
+            found = list(connection.execute(_ARRIVALS, {"now": now, "limit": limit}).scalars())
+            if len(found) < limit:
+                backlog = _BACKLOG_OLDEST if order == "oldest" else _BACKLOG_NEWEST
+                found += connection.execute(backlog, {"now": now, "limit": limit - len(found)}).scalars()
+            return found
+
+    def mates(self, entry_id: int, now: float, *, limit: int) -> list[Owed]:
+        """Give an entry and the due ones whose capture gives the same metadata, the entry itself first."""
+        with self._store.read() as connection:
+            rows = connection.execute(_MATES, {"entry_id": entry_id, "now": now, "limit": limit}).all()
+            found = connection.execute(_PLACES_OF, {"photos": json.dumps([row.photo_id for row in rows])}).all()
+            by_photo = group_by_photo(found)
+            return [_owed(row, by_photo.get(row.photo_id, [])) for row in rows]
+
+    def next_due(self, now: float) -> float | None:
+        """Tell when the next entry is due (it may be in the past); None when nothing is owed."""
+        with self._store.read() as connection:
+            return connection.execute(_NEXT_DUE, {"now": now}).scalar()
+
+    def claim(self, claim: Claim, now: float) -> int:
+        """Commit the intent: READY -> SENDING with the marker. Durable when this returns. Give the request's number.
+
+        Raises IllegalMoveError, and changes nothing, if one of the entries is not READY any more.
+        """
+        with self._store.write() as connection:
+            row = {
+                "marker": claim.marker,
+                "marked": claim.marked,
+                "namespace": claim.metadata.unique_id,
+                "sent_at": now,
+                "files": len(claim.files),
+                "bytes": sum(size for _, _, size in claim.files),
+            }
+            request_id = int(connection.execute(requests.insert(), row).lastrowid)
+            metadata = metadata_json(claim.metadata, claim.marker)
+            reason = f"request {request_id}, marker {claim.marker}"
+            for position, (entry_id, wire_name, _) in enumerate(claim.files):
+                if not move(connection, entry_id, State.READY, State.SENDING, reason, now):
+                    raise IllegalMoveError(f"entry {entry_id} is not ready any more")
+                connection.execute(_SENT_WITH, {"entry_id": entry_id, "metadata": metadata})
+                connection.execute(
+                    sent.insert(),
+                    {"request_id": request_id, "entry_id": entry_id, "position": position, "wire_name": wire_name},
+                )
+        self._mark_file.write(Mark(self._ledger_id, request_id))
+        return request_id
+
+    def completing(self, request_id: int, now: float) -> None:
+        """Commit that the last bytes are about to leave: from here on the request may be stored."""
+        with self._store.write() as connection:
+            connection.execute(
+                text("UPDATE requests SET completing_at = :now WHERE id = :request_id"),
+                {"request_id": request_id, "now": now},
+            )
+
+    def settle(self, request_id: int, answer: Answer, receipts: Sequence[Receipt], now: float) -> None:
+        """Commit what came of a request, for all of its entries at once."""
+        with self._store.write() as connection:
+            connection.execute(
+                _ANSWERED,
+                {
+                    "request_id": request_id,
+                    "answered_at": now,
+                    "outcome": answer.outcome,
+                    "status": answer.status,
+                    "code": answer.code,
+                    "message": answer.message,
+                    "lookup_at": answer.lookup_at,
+                },
+            )
+            for receipt in receipts:
+                if not settle_one(connection, State.SENDING, receipt, now):
+                    raise IllegalMoveError(f"entry {receipt.entry_id} is not being sent")
+
+    def held_ids(self, ids: Sequence[str]) -> frozenset[str]:
+        """Give those of the image ids that an entry holds already."""
+        with self._store.read() as connection:
+            rows = connection.execute(
+                text("SELECT image_id FROM entries WHERE image_id IN (SELECT value FROM json_each(:ids))"),
+                {"ids": json.dumps(list(ids))},
+            )
+            return frozenset(rows.scalars())
+
+
+def move(connection: Connection, entry_id: int, before: State, after: State, reason: str, now: float) -> bool:
+    """Move an entry by compare-and-swap; tell whether it was in the state `before`.
+
+    Raises IllegalMoveError for a move that lifecycle.MOVES does not have.
+    """
+    return settle_one(connection, before, Receipt(entry_id, after, reason, due_at=now), now)
+
+
+def settle_one(connection: Connection, before: State, receipt: Receipt, now: float) -> bool:
+    """Move one entry as its receipt says; tell whether it was in the state `before`."""
+    if not may_move(before, receipt.to):
+        raise IllegalMoveError(f"entry {receipt.entry_id} must not go from {before} to {receipt.to}")
+    values: Mapping[str, Any] = {
+        "entry_id": receipt.entry_id,
+        "before": before,
+        "after": receipt.to,
+        "reason": receipt.reason,
+        "due_at": now if receipt.due_at is None else receipt.due_at,
+        "image_id": receipt.image_id,
+        "uploaded_at": now if receipt.to is State.UPLOADED else None,
+        "sends": 1 if receipt.to is State.SENDING else 0,
+        "split": receipt.split,
+        "omit": json.dumps(sorted(receipt.omit)) if receipt.omit else None,
+    }
+    if connection.execute(_SWAP, values).rowcount != 1:
+        return False
+    connection.execute(
+        history.insert(),
+        {"entry_id": receipt.entry_id, "at": now, "before": before, "after": receipt.to, "reason": receipt.reason},
+    )
+    return True
+
+
+def _owed(row: Any, places: Sequence[Any]) -> Owed:
+    return Owed(
+        entry_id=row.entry_id,
+        photo_id=row.photo_id,
+        namespace=row.namespace,
+        digest=row.digest,
+        size=row.size,
+        type=ImageType(row.type),
+        capture=capture_of(row),
+        places=tuple(places),
+        attempts=row.attempts,
+        split=row.split,
+        omit=frozenset(json.loads(row.omit)) if row.omit else frozenset(),
+        group_key=row.group_key,
+        arrived_at=row.arrived_at,
+    )
+
+
+_DUE = "state = 'ready' AND withdrawn = 0 AND due_at <= :now"
+_ARRIVALS = text(f"SELECT id FROM entries WHERE {_DUE} AND lane = 1 ORDER BY arrived_at DESC, id DESC LIMIT :limit")  # noqa: S608  (constants)
+_BACKLOG_NEWEST = text(f"SELECT id FROM entries WHERE {_DUE} AND lane = 2 ORDER BY order_at DESC, id LIMIT :limit")  # noqa: S608  (constants)
+_BACKLOG_OLDEST = text(f"SELECT id FROM entries WHERE {_DUE} AND lane = 2 ORDER BY order_at, id LIMIT :limit")  # noqa: S608  (constants)
+_WAITING = text(f"SELECT id FROM entries WHERE {_DUE} ORDER BY arrived_at, id LIMIT :limit")  # noqa: S608  (constants)
+_NEXT_DUE = text("SELECT min(due_at) FROM entries WHERE state = 'ready' AND withdrawn = 0")
+_MATES = text("""
+    SELECT mate.id AS entry_id, mate.photo_id, mate.namespace, mate.attempts, mate.split, mate.omit, mate.group_key,
+           mate.arrived_at, photos.*
+    FROM entries AS head
+    JOIN entries AS mate ON mate.group_key = head.group_key AND mate.state = 'ready' AND mate.withdrawn = 0
+                        AND mate.due_at <= :now AND mate.namespace = head.namespace
+                        AND mate.split IS head.split AND mate.omit IS head.omit
+    JOIN photos ON photos.id = mate.photo_id
+    WHERE head.id = :entry_id
+    ORDER BY mate.id <> head.id, mate.order_at DESC, mate.id LIMIT :limit
+""")
+_PLACES_OF = text("""
+    SELECT places.photo_id, roots.path AS root, folders.path AS folder, places.name
+    FROM places JOIN folders ON folders.id = places.folder_id JOIN roots ON roots.id = folders.root_id
+    WHERE places.photo_id IN (SELECT value FROM json_each(:photos)) AND places.gone_at IS NULL AND NOT roots.dropped
+    ORDER BY places.seen_at, places.id
+""")
+_LEFT_SENDING = text("""
+    SELECT id, completing_at FROM requests
+    WHERE outcome IS NULL AND id IN (
+        SELECT request_id FROM sent JOIN entries ON entries.id = sent.entry_id WHERE entries.state = 'sending')
+    ORDER BY id
+""")
+_FILES_SENDING = (
+    select(sent.c.entry_id)
+    .join(entries, entries.c.id == sent.c.entry_id)
+    .where(sent.c.request_id == bindparam("request_id"), entries.c.state == State.SENDING)
+    .order_by(sent.c.position)
+)
+_SENT_WITH = text("UPDATE entries SET sent_metadata = :metadata WHERE id = :entry_id")
+_ANSWERED = text("""
+    UPDATE requests SET answered_at = :answered_at, outcome = :outcome, status = :status, code = :code,
+                        message = :message, lookup_at = :lookup_at
+    WHERE id = :request_id
+""")
+_SWAP = text("""
+    UPDATE entries SET state = :after, reason = :reason, due_at = :due_at, image_id = :image_id,
+                       uploaded_at = :uploaded_at, attempts = attempts + :sends,
+                       split = coalesce(:split, split), omit = coalesce(:omit, omit)
+    WHERE id = :entry_id AND state = :before
+""")

@@ -1,0 +1,205 @@
+"""Roots and folders in the ledger: their numbers, what the last scan found in them, what is set aside there."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from sqlalchemy import Connection, bindparam, delete, select, text, update
+from sqlalchemy.dialects.sqlite import insert
+
+from syncd.ledger.schema import aside, folders, ignored, places, roots
+from syncd.ledger.store import Store
+from syncd.model import PlacePath
+from syncd.printable import path_text
+
+ARRIVALS: Final = 1
+BACKLOG: Final = 2
+_REMEMBERED_FOLDERS = 4096
+
+KnownLook = tuple[int, int, int, int]
+"""Size in bytes, mtime and ctime in nanoseconds, inode: what tells that nobody touched a file."""
+
+
+class AsideReason(StrEnum):
+    """Why a file on the disk is neither a place nor ignored."""
+
+    UNSETTLED = "unsettled"
+    """It is, or may be, still being written."""
+    UNREADABLE = "unreadable"
+    """It cannot be opened or read."""
+
+
+@dataclass(frozen=True, slots=True)
+class RootRecord:
+    """What the ledger knows of a root."""
+
+    path: bytes
+    device: int | None
+    scanned_before: bool
+    has_places: bool
+    absent: str | None
+
+
+class Territory:
+    """The folders of the ledger. Numbers of folders are remembered, a bounded number of them."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._root_ids: dict[bytes, int] = {}
+        self._folder_ids: OrderedDict[tuple[bytes, bytes], int] = OrderedDict()
+        self._arrivals: set[bytes] = set()
+
+    def configure(self, configured: Iterable[bytes]) -> None:
+        """Tell which roots the configuration has. The others are dropped: kept, but neither scanned nor counted.
+
+        What the rules say of the places of a dropped root changes with it: judge the places again afterwards.
+        """
+        paths = sorted(configured)
+        with self._store.write() as connection:
+            for path in paths:
+                row = insert(roots).values(path=path, text=path_text(path))
+                connection.execute(row.on_conflict_do_nothing(index_elements=["path"]))
+            connection.execute(update(roots).values(dropped=roots.c.path.not_in(paths)))
+
+    def roots(self) -> list[RootRecord]:
+        """Give what is known of the roots of the configuration."""
+        with self._store.read() as connection:
+            rows = connection.execute(_ROOTS).all()
+        return [RootRecord(r.path, r.device, r.first_scan_at is not None, bool(r.has_places), r.absent) for r in rows]
+
+    def known_looks(self, root: bytes, folder: bytes) -> dict[bytes, KnownLook]:
+        """Give the present places of one folder, by name, with the look at which each was seen."""
+        with self._store.read() as connection:
+            number = self._find_folder(connection, root, folder)
+            if number is None:
+                return {}
+            rows = connection.execute(_LOOKS, {"folder_id": number})
+            return {row[0]: (row[1], row[2], row[3], row[4]) for row in rows}
+
+    def folders_below(self, root: bytes) -> list[bytes]:
+        """Give every folder of a root in which the ledger has a present place or a file set aside."""
+        with self._store.read() as connection:
+            return [row[0] for row in connection.execute(_FOLDERS_IN_USE, {"root": root})]
+
+    def scanned(self, root: bytes, device: int, counts: Mapping[str, int], now: float) -> None:
+        """Record the end of a whole scan of a root: what was ignored there, by reason."""
+        with self._store.write() as connection:
+            root_id = self._root_id(connection, root)
+            connection.execute(_SCANNED, {"root_id": root_id, "device": device, "now": now})
+            connection.execute(delete(ignored).where(ignored.c.root_id == root_id))
+            rows = [{"root_id": root_id, "reason": r, "files": n} for r, n in sorted(counts.items()) if n]
+            if rows:
+                connection.execute(ignored.insert(), rows)
+            self._arrivals.add(root)
+
+    def set_absent(self, root: bytes, reason: str | None, now: float) -> None:
+        """Record that a root cannot be believed at the moment, and why; None: it is there."""
+        with self._store.write() as connection:
+            connection.execute(
+                text("""UPDATE roots SET absent = :reason,
+                        absent_since = CASE WHEN :reason IS NULL THEN NULL ELSE coalesce(absent_since, :now) END
+                        WHERE path = :root AND absent IS NOT :reason"""),
+                {"root": root, "reason": reason, "now": now},
+            )
+
+    def put_aside(self, found: Sequence[tuple[PlacePath, AsideReason, str]], now: float) -> None:
+        """Record files that are neither places nor ignored, with the reason and a detail for the person."""
+        if not found:
+            return
+        with self._store.write() as connection:
+            for place, reason, detail in found:
+                row = insert(aside).values(
+                    folder_id=self.folder_id(connection, place.root, place.folder),
+                    name=place.name,
+                    text=path_text(place.name),
+                    reason=reason,
+                    detail=detail,
+                    since=now,
+                )
+                connection.execute(
+                    row.on_conflict_do_update(
+                        index_elements=["folder_id", "name"], set_={"reason": reason, "detail": detail}
+                    )
+                )
+
+    def names_aside(self, root: bytes, folder: bytes) -> frozenset[bytes]:
+        """Give the names that are set aside in a folder."""
+        with self._store.read() as connection:
+            number = self._find_folder(connection, root, folder)
+            if number is None:
+                return frozenset()
+            return frozenset(row[0] for row in connection.execute(_ASIDE_NAMES, {"folder_id": number}))
+
+    def clear_aside(self, connection: Connection, folder_id: int, name: bytes) -> None:
+        """Forget that a file was set aside; a part of the caller's transaction."""
+        connection.execute(_CLEAR_ASIDE, {"folder_id": folder_id, "name": name})
+
+    def lane(self, connection: Connection, root: bytes) -> int:
+        """Tell the lane of a photo that is seen now: an arrival only after the root's first whole scan."""
+        if root in self._arrivals:
+            return ARRIVALS
+        seen = connection.execute(select(roots.c.first_scan_at).where(roots.c.path == root)).scalar()
+        if seen is None:
+            return BACKLOG
+        self._arrivals.add(root)
+        return ARRIVALS
+
+    def folder_id(self, connection: Connection, root: bytes, folder: bytes) -> int:
+        """Give the number of a folder, making it where it is new; a part of the caller's transaction."""
+        number = self._find_folder(connection, root, folder)
+        if number is None:
+            values = {"root_id": self._root_id(connection, root), "path": folder, "text": path_text(folder)}
+            number = int(connection.execute(folders.insert(), values).lastrowid)
+        return number
+
+    def _find_folder(self, connection: Connection, root: bytes, folder: bytes) -> int | None:
+        key = (root, folder)
+        number = self._folder_ids.get(key)
+        if number is None:
+            number = connection.execute(_FOLDER, {"root": root, "path": folder}).scalar()
+            if number is not None:
+                self._folder_ids[key] = number
+                if len(self._folder_ids) > _REMEMBERED_FOLDERS:
+                    self._folder_ids.popitem(last=False)
+        return number
+
+    def _root_id(self, connection: Connection, root: bytes) -> int:
+        number = self._root_ids.get(root)
+        if number is None:
+            number = int(connection.execute(select(roots.c.id).where(roots.c.path == root)).scalar_one())
+            self._root_ids[root] = number
+        return number
+
+
+_ROOTS = text("""
+    SELECT path, device, first_scan_at, absent, EXISTS (
+        SELECT 1 FROM folders JOIN places ON places.folder_id = folders.id
+        WHERE folders.root_id = roots.id AND places.gone_at IS NULL) AS has_places
+    FROM roots WHERE NOT dropped ORDER BY path
+""")
+_FOLDER = (
+    select(folders.c.id)
+    .join(roots, roots.c.id == folders.c.root_id)
+    .where(roots.c.path == bindparam("root"), folders.c.path == bindparam("path"))
+)
+_LOOKS = select(places.c.name, places.c.size, places.c.mtime_ns, places.c.ctime_ns, places.c.inode).where(
+    places.c.folder_id == bindparam("folder_id"), places.c.gone_at.is_(None)
+)
+_FOLDERS_IN_USE = text("""
+    SELECT folders.path FROM folders JOIN roots ON roots.id = folders.root_id
+    WHERE roots.path = :root AND (
+        EXISTS (SELECT 1 FROM places WHERE places.folder_id = folders.id AND places.gone_at IS NULL)
+        OR EXISTS (SELECT 1 FROM aside WHERE aside.folder_id = folders.id))
+    ORDER BY folders.path
+""")
+_ASIDE_NAMES = select(aside.c.name).where(aside.c.folder_id == bindparam("folder_id"))
+_CLEAR_ASIDE = delete(aside).where(aside.c.folder_id == bindparam("folder_id"), aside.c.name == bindparam("name"))
+_SCANNED = text("""
+    UPDATE roots SET device = :device, first_scan_at = coalesce(first_scan_at, :now), last_scan_at = :now,
+                     absent = NULL, absent_since = NULL
+    WHERE id = :root_id
+""")
