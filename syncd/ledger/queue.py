@@ -16,7 +16,7 @@ from syncd.errors import IllegalMoveError
 from syncd.ledger.guard import Mark, MarkFile
 from syncd.ledger.rows import Owed, capture_of, group_by_photo, metadata_json
 from syncd.ledger.schema import entries, history, requests, sent
-from syncd.ledger.store import Store, fact
+from syncd.ledger.store import Store, fact, set_fact
 from syncd.lifecycle import Outcome, State, may_move
 from syncd.model import ImageType, RequestMetadata
 
@@ -156,9 +156,12 @@ class Queue:
                 {"request_id": request_id, "now": now},
             )
 
-    def settle(self, request_id: int, answer: Answer, receipts: Sequence[Receipt], now: float) -> None:
-        """Commit what came of a request, for all of its entries at once."""
+    def settle(
+        self, request_id: int, answer: Answer, receipts: Sequence[Receipt], gate: Mapping[str, Any], now: float
+    ) -> None:
+        """Commit what came of a request, for all of its entries at once, and what it means for the gate."""
         with self._store.write() as connection:
+            set_fact(connection, "gate", gate)
             connection.execute(
                 _ANSWERED,
                 {
@@ -174,6 +177,29 @@ class Queue:
             for receipt in receipts:
                 if not settle_one(connection, State.SENDING, receipt, now):
                     raise IllegalMoveError(f"entry {receipt.entry_id} is not being sent")
+
+    def gate(self) -> Any:
+        """Give the state of the gate before all that leaves, as `settle` and `set_gate` kept it; None at first."""
+        with self._store.read() as connection:
+            return fact(connection, "gate")
+
+    def set_gate(self, gate: Mapping[str, Any]) -> None:
+        """Keep the state of the gate."""
+        with self._store.write() as connection:
+            set_fact(connection, "gate", gate)
+
+    def sent_since(self, since: float) -> int:
+        """Count the files that were, or may have been, stored since a time: what a daily budget has paid for."""
+        with self._store.read() as connection:
+            return int(connection.execute(_SENT_SINCE, {"since": since}).scalar_one())
+
+    def defer(self, entry_id: int, due_at: float) -> None:
+        """Have a READY entry wait, without a move: its file cannot be opened at the moment."""
+        with self._store.write() as connection:
+            connection.execute(
+                text("UPDATE entries SET due_at = :due_at WHERE id = :entry_id AND state = 'ready'"),
+                {"entry_id": entry_id, "due_at": due_at},
+            )
 
     def held_ids(self, ids: Sequence[str]) -> frozenset[str]:
         """Give those of the image ids that an entry holds already."""
@@ -271,6 +297,10 @@ _FILES_SENDING = (
     .where(sent.c.request_id == bindparam("request_id"), entries.c.state == State.SENDING)
     .order_by(sent.c.position)
 )
+_SENT_SINCE = text("""
+    SELECT coalesce(sum(files), 0) FROM requests
+    WHERE sent_at >= :since AND (outcome IS NULL OR outcome IN ('stored', 'unanswered'))
+""")
 _SENT_WITH = text("UPDATE entries SET sent_metadata = :metadata WHERE id = :entry_id")
 _ANSWERED = text("""
     UPDATE requests SET answered_at = :answered_at, outcome = :outcome, status = :status, code = :code,

@@ -1,0 +1,204 @@
+"""When the next request may leave, and in what shape. Pure: the state of the gate in, the new state out.
+
+The service allows few requests, bills each upload, and may suspend a key that insists. So one gate stands before
+everything that leaves: the pace, the breaker after unanswered requests, the back-off after failed ones, the pause.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Final, Self
+
+from syncd.lifecycle import Outcome, backoff
+
+BREAKER_FIRST: Final = 1.0
+BREAKER_CAP: Final = 3600.0
+PAUSE_FIRST: Final = 15 * 60.0
+PAUSE_CAP: Final = 6 * 3600.0
+SLOWEST: Final = 120.0
+FIRST_LEARNED: Final = 1.0
+QUIET_REQUESTS: Final = 50
+SYSTEMATIC: Final = 5
+"""So many single-file refusals in a row with the same message are no longer the files' fault."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """The whole queue stands still, until a person has put something right."""
+
+    reason: str
+    since: float
+    probe_at: float | None
+    """When one request may try whether it is still so; None: only a person ends it."""
+    probes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """All that decides when the next request may leave. Times are seconds since the epoch."""
+
+    left_at: float = 0.0
+    """When the last request left."""
+    interval: float | None = None
+    """Seconds between requests that the service taught us; None: as configured."""
+    quiet: int = 0
+    """Answered requests since the service last complained about the pace, or since the pace was last raised."""
+    unanswered: int = 0
+    """Unanswered requests in a row. More than none: the breaker is open, and only single-file probes leave."""
+    failures: int = 0
+    """Requests in a row that never left completely."""
+    not_before: float = 0.0
+    refusals: int = 0
+    refusal: str = ""
+    batch_cap: int | None = None
+    """The most files the service said it takes in a request."""
+    pause: Pause | None = None
+
+    @classmethod
+    def from_json(cls, value: Any) -> Self:
+        """Read a gate from the ledger; an unknown or missing one is an open gate."""
+        if not isinstance(value, dict):
+            return cls()
+        pause = value.get("pause")
+        known = {k: v for k, v in value.items() if k in cls.__dataclass_fields__ and k != "pause"}
+        return cls(**known, pause=Pause(**pause) if isinstance(pause, dict) else None)
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the gate as the ledger keeps it."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Go:
+    """A request may leave from `at` on. `probe`: one file alone."""
+
+    at: float
+    probe: bool
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Shut:
+    """Nothing leaves before a person has done something."""
+
+    why: str
+
+
+def opening(gate: Gate, pace: float | None) -> Go | Shut:
+    """Tell from when on the next request may leave. `pace` is the configured distance in seconds; None: no limit."""
+    distance = max(pace or 0.0, gate.interval or 0.0)
+    at = max(gate.left_at + distance, gate.not_before)
+    if gate.pause is not None:
+        if gate.pause.probe_at is None:
+            return Shut(gate.pause.reason)
+        return Go(max(at, gate.pause.probe_at), probe=True, why=gate.pause.reason)
+    if gate.unanswered:
+        return Go(at, probe=True, why="the last request was not answered")
+    return Go(at, probe=False)
+
+
+def leaving(gate: Gate, now: float) -> Gate:
+    """Note that a request leaves."""
+    return replace(gate, left_at=now)
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What the gate must know of an answer."""
+
+    outcome: Outcome
+    files: int
+    message: str = ""
+    retry_after: float | None = None
+    batch_cap: int | None = None
+    """The service named the most files that it takes."""
+    file_at_fault: bool = False
+    """A request of one file was refused for good."""
+
+
+def after(  # noqa: PLR0911  (one return for each outcome)
+    gate: Gate, answer: Answered, pace: float | None, now: float, rng: random.Random
+) -> Gate:
+    """Give the gate after an answer."""
+    match answer.outcome:
+        case Outcome.UNANSWERED:
+            run = gate.unanswered + 1
+            wait = min(BREAKER_CAP, BREAKER_FIRST * 2.0 ** (run - 1))
+            return replace(gate, unanswered=run, not_before=now + wait, quiet=0)
+        case Outcome.NOT_SENT:
+            run = gate.failures + 1
+            return replace(gate, failures=run, not_before=now + backoff(run, rng))
+        case Outcome.THROTTLED:
+            slower = _slower(gate, pace)
+            wait = slower if answer.retry_after is None else max(answer.retry_after, slower)
+            gate = _responsive(gate)
+            return replace(gate, interval=slower, quiet=0, not_before=now + wait)
+        case Outcome.PAUSED:
+            return paused(gate, answer.message, now)
+        case Outcome.CHANGED:
+            return gate
+        case Outcome.STORED:
+            return _eased(replace(_responsive(gate), refusals=0, refusal=""), pace)
+        case Outcome.REJECTED:
+            return _after_rejection(_responsive(gate), answer, now)
+
+
+def paused(gate: Gate, reason: str, now: float) -> Gate:
+    """Pause the queue, or go on pausing it after a probe that changed nothing: 15 minutes, growing to 6 hours."""
+    before = gate.pause
+    probes = before.probes + 1 if before else 0
+    since = before.since if before and before.reason == reason else now
+    wait = min(PAUSE_CAP, PAUSE_FIRST * 2.0**probes)
+    return replace(gate, pause=Pause(reason, since, now + wait, probes), unanswered=0, failures=0)
+
+
+def held_for_a_person(gate: Gate, reason: str, now: float) -> Gate:
+    """Pause the queue until a person says how to go on."""
+    since = gate.pause.since if gate.pause and gate.pause.reason == reason else now
+    return replace(gate, pause=Pause(reason, since, None))
+
+
+def released(gate: Gate) -> Gate:
+    """End a pause."""
+    return replace(gate, pause=None)
+
+
+def probe_now(gate: Gate, now: float) -> Gate:
+    """Let one request try at once where the gate has it wait: a person asked, or key or configuration are others."""
+    pause = gate.pause
+    if pause is not None and pause.probe_at is not None:
+        pause = replace(pause, probe_at=now, probes=0)
+    return replace(gate, pause=pause, not_before=min(gate.not_before, now), failures=0)
+
+
+def _responsive(gate: Gate) -> Gate:
+    """Close the breaker and end failures and pause: the service answered something that it documents."""
+    return replace(gate, unanswered=0, failures=0, not_before=0.0, pause=None)
+
+
+def _slower(gate: Gate, pace: float | None) -> float:
+    current = max(pace or 0.0, gate.interval or 0.0)
+    return min(SLOWEST, max(FIRST_LEARNED, 2.0 * current)) if current else FIRST_LEARNED
+
+
+def _eased(gate: Gate, pace: float | None) -> Gate:
+    if gate.interval is None:
+        return gate
+    if gate.quiet + 1 < QUIET_REQUESTS:
+        return replace(gate, quiet=gate.quiet + 1)
+    faster = gate.interval / 1.5
+    return replace(gate, quiet=0, interval=None if faster <= max(pace or 0.0, 0.05) else faster)
+
+
+def _after_rejection(gate: Gate, answer: Answered, now: float) -> Gate:
+    if answer.batch_cap is not None:
+        return replace(gate, batch_cap=answer.batch_cap)
+    if not answer.file_at_fault:
+        return gate
+    run = gate.refusals + 1 if gate.refusal == answer.message else 1
+    gate = replace(gate, refusals=run, refusal=answer.message)
+    if run >= SYSTEMATIC:
+        reason = f"{run} files in a row were refused with the same message: {answer.message}"
+        return replace(paused(gate, reason, now), refusals=0)
+    return gate
