@@ -1,0 +1,506 @@
+"""The configuration: finds the TOML file, and makes settings of it.
+
+Everything that is wrong with a file is reported at once, each with its place. Whether folders are there is not asked: a
+drive that is not mounted is no mistake in the configuration. Only finding, loading and reading the key touch the disk.
+"""
+
+from __future__ import annotations
+
+import codecs
+import dataclasses
+import ipaddress
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from syncd import toml
+from syncd.apikey import ApiKey, read_key
+from syncd.config_template import template
+from syncd.errors import ConfigError
+from syncd.patterns import PathGlob, PatternError, TagTemplate
+from syncd.printable import printable
+from syncd.rules import LONGEST_TAG, clean
+from syncd.settings import (
+    DOCUMENTED_FILE_BYTES,
+    SQLITE,
+    ApiSettings,
+    Clock,
+    Copies,
+    ExtractSettings,
+    FolderSettings,
+    LedgerSettings,
+    OnMetadataEdit,
+    OnUnanswered,
+    Order,
+    RuleSettings,
+    Settings,
+    UploadSettings,
+    WatchMode,
+    WatchSettings,
+)
+from syncd.toml import shown, wrong
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = [
+    "ApiKey",
+    "ApiSettings",
+    "Clock",
+    "Copies",
+    "ExtractSettings",
+    "FolderSettings",
+    "LedgerSettings",
+    "OnMetadataEdit",
+    "OnUnanswered",
+    "Order",
+    "RuleSettings",
+    "Settings",
+    "UploadSettings",
+    "WatchMode",
+    "WatchSettings",
+    "find_config",
+    "load",
+    "parse",
+    "read_key",
+    "template",
+]
+
+SYSTEM_CONFIG: Final = Path("/etc/syncd/config.toml")
+SYSTEM_LEDGER: Final = Path("/var/lib/syncd/ledger.db")
+LONGEST_NAMESPACE: Final = 100
+"""In characters. The service documents no limit."""
+
+_MAX_CONFIG_BYTES: Final = 1_000_000
+_SECOND: Final = 1.0
+_MINUTE: Final = 60 * _SECOND
+_HOUR: Final = 60 * _MINUTE
+_DAY: Final = 24 * _HOUR
+_PER: Final = {"s": _SECOND, "m": _MINUTE, "min": _MINUTE, "h": _HOUR, "d": _DAY}
+_KEY_NAMES: Final = frozenset({"key", "apikey", "token", "secret", "password", "authorization", "bearer"})
+_KEY_BELONGS: Final = (
+    "the API key never stands in this file: write it into a file of its own that only you can read, "
+    "and name that file as key_file in [api]"
+)
+
+
+def find_config(explicit: Path | None, env: Mapping[str, str]) -> Path:
+    """Give the configuration file to use. One that is named, but is not there, is an error: another is never taken."""
+    named = explicit or (Path(env["SYNCD_CONFIG"]) if env.get("SYNCD_CONFIG") else None)
+    if named is not None:
+        if not os.path.lexists(named):
+            raise ConfigError(
+                f"there is no configuration file {_shown_path(named)}, which "
+                f"{'--config' if explicit else '$SYNCD_CONFIG'} names",
+                hint="correct the name, or write such a file with `syncd init`",
+            )
+        return named.absolute()
+    base = _xdg(env, "XDG_CONFIG_HOME", ".config")
+    places = [*([base / "syncd" / "config.toml"] if base else []), SYSTEM_CONFIG]
+    for place in places:
+        if os.path.lexists(place):
+            return place
+    looked = ", ".join(["--config (not given)", "$SYNCD_CONFIG (not set)", *(_shown_path(place) for place in places)])
+    raise ConfigError(f"there is no configuration file; looked at {looked}", hint="write one with `syncd init`")
+
+
+def load(path: Path, env: Mapping[str, str]) -> Settings:
+    """Read a configuration file, or raise ConfigError with all that is wrong with it."""
+    hint = "correct the name or the rights of the file, or write a new one with `syncd init`"
+    try:
+        with path.open("rb") as file:
+            content = file.read(_MAX_CONFIG_BYTES + 1)
+    except OSError as error:
+        raise ConfigError(f"{_shown_path(path)} cannot be read: {error.strerror}", hint=hint) from error
+    if len(content) > _MAX_CONFIG_BYTES:
+        raise ConfigError(f"{_shown_path(path)} is larger than 1 MB: this is no configuration file", hint=hint)
+    try:
+        text = content.removeprefix(codecs.BOM_UTF8).decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        problem = f"{_shown_path(path)}:{line}: is not UTF-8 text (byte 0x{content[error.start]:02x})"
+        raise ConfigError(
+            f"the configuration {_shown_path(path)} cannot be used: it is not UTF-8 text",
+            problems=[problem],
+            hint="save the file as UTF-8 in your editor",
+        ) from error
+    return parse(text, path, env)
+
+
+def parse(text: str, path: Path, env: Mapping[str, str]) -> Settings:
+    """Read the text of a configuration file, or raise ConfigError with all that is wrong with it.
+
+    Opens nothing: `path` and `env` only say where defaults and "~" lead.
+    """
+    document = toml.Document(text, path.absolute())
+    problems = document.problems
+    for number, line in enumerate(text.split("\n"), 1):
+        if toml.SECRET.search(line):
+            problems.add_at(number, _KEY_BELONGS)
+    if not document.broken:
+        settings = _settings(document, env)
+        document.note_unknown(_explain)
+        _note_relations(settings, problems)
+        if not problems.sentences:
+            return dataclasses.replace(settings, warnings=_warnings(settings, problems))
+    many = "1 problem" if len(problems.sentences) == 1 else f"{len(problems.sentences)} problems"
+    raise ConfigError(
+        f"the configuration {_shown_path(path)} cannot be used: {many}",
+        problems=problems.sentences,
+        hint="put right what is listed; `syncd check` looks at it again",
+    )
+
+
+def _settings(document: toml.Document, env: Mapping[str, str]) -> Settings:
+    default_ledger = LedgerSettings(_default_ledger(document.problems.path, env))
+    settings = Settings(
+        source=document.problems.path,
+        api=_api(document.section("api"), env),
+        ledger=LedgerSettings(document.section("ledger").get("url", _ledger_url(env), default_ledger.url)),
+        upload=_upload(document.section("upload")),
+        extract=_extract(document.section("extract")),
+        watch=_watch(document.section("watch")),
+        folders=tuple(_folder(table, env) for table in document.sections("folder")),
+        rules=tuple(_rule(table) for table in document.sections("rule")),
+    )
+    if not settings.ledger.url and ("ledger", "url") not in document.problems.lines:
+        document.problems.add(
+            ("ledger", "url"),
+            "has no default, because $HOME is not set; write a path, like sqlite:////srv/syncd/ledger.db",
+        )
+    return settings
+
+
+def _api(table: toml.Table, env: Mapping[str, str]) -> ApiSettings:
+    default = ApiSettings()
+    return ApiSettings(
+        base_url=table.get("base_url", _base_url, default.base_url),
+        key_file=table.get("key_file", _key_file(env), default.key_file),
+        proxy=table.get("proxy", _proxy, default.proxy),
+        ca_file=table.get("ca_file", _optional_path(env), default.ca_file),
+        connect_timeout=table.get("connect_timeout", toml.duration(0.1, 5 * _MINUTE), default.connect_timeout),
+        answer_timeout=table.get("answer_timeout", toml.duration(0.1, _HOUR), default.answer_timeout),
+    )
+
+
+def _upload(table: toml.Table) -> UploadSettings:
+    default = UploadSettings()
+    largest_file = table.get("max_file_bytes", toml.size(1, 10**10), default.max_file_bytes)
+    return UploadSettings(
+        pace=table.get("pace", _pace, default.pace),
+        in_flight=table.get("in_flight", toml.count(1, 16), default.in_flight),
+        batch_files=table.get("batch_files", toml.count(1, 100), default.batch_files),
+        batch_bytes=table.get("batch_bytes", toml.size(1, 10**10), max(default.batch_bytes, largest_file)),
+        max_file_bytes=largest_file,
+        order=table.get("order", toml.choice(Order), default.order),
+        copies=table.get("copies", toml.choice(Copies), default.copies),
+        on_metadata_edit=table.get("on_metadata_edit", toml.choice(OnMetadataEdit), default.on_metadata_edit),
+        marker=table.get("marker", toml.flag, default.marker),
+        unanswered=table.get("unanswered", toml.choice(OnUnanswered), default.unanswered),
+        lookup_after=table.get("lookup_after", toml.duration(0.0, _DAY), default.lookup_after),
+        daily_uploads=table.get("daily_uploads", toml.count(0, 10**9), default.daily_uploads),
+    )
+
+
+def _extract(table: toml.Table) -> ExtractSettings:
+    default = ExtractSettings()
+    return ExtractSettings(
+        clock=table.get("clock", toml.choice(Clock), default.clock),
+        time_limit=table.get("time_limit", toml.duration(0.1, _HOUR), default.time_limit),
+        memory_limit=table.get("memory_limit", toml.size(128 * 10**6, 10**12), default.memory_limit),
+    )
+
+
+def _watch(table: toml.Table) -> WatchSettings:
+    default = WatchSettings()
+    return WatchSettings(
+        # What has not settled after 10 minutes is named as unsettled, so a longer time would never end.
+        settle=table.get("settle", toml.duration(0.0, 10 * _MINUTE), default.settle),
+        rescan=table.get("rescan", toml.duration(_SECOND, 30 * _DAY), default.rescan),
+        poll=table.get("poll", toml.duration(0.1, _DAY), default.poll),
+    )
+
+
+def _folder(table: toml.Table, env: Mapping[str, str]) -> FolderSettings:
+    return FolderSettings(
+        path=table.require("path", _path(env), Path("/"), '"~/Pictures"'),
+        namespace=table.get("namespace", _namespace, "default"),
+        tags=table.get("tags", toml.each(_tag(())), ()),
+        exclude=table.get("exclude", toml.each(_exclude), ()),
+        watch=table.get("watch", toml.choice(WatchMode), WatchMode.AUTO),
+    )
+
+
+def _rule(table: toml.Table) -> RuleSettings:
+    match = table.require("match", _match, "**", '"Trips/**"')
+    # Where the glob itself is broken, its words still count, so that one slip is not reported twice.
+    words = re.findall(r"\{(\w+)\}", table.text("match"))
+    return RuleSettings(
+        match=match,
+        camera=table.get("camera", _camera, None),
+        namespace=table.get("namespace", _namespace, None),
+        tags=table.get("tags", toml.each(_tag(tuple(dict.fromkeys(words)))), ()),
+        skip=table.get("skip", toml.flag, None),
+    )
+
+
+def _base_url(value: object) -> str:
+    """Read the URL of the service. It is never quoted in a message: people paste keys into URLs."""
+    url = toml.text(value).rstrip("/")
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        raise wrong("is not a URL; write one like https://api.memories.ai/serve/api/v1") from None
+    if parts.scheme not in {"http", "https"} or not host or not url.isprintable() or " " in url:
+        raise wrong("must be a URL with a host, like https://api.memories.ai/serve/api/v1")
+    if "@" in parts.netloc:
+        raise wrong(f"must hold no name or password; {_KEY_BELONGS}")
+    if "?" in url or "#" in url:
+        raise wrong('must end with its path: leave out "?" or "#" and what follows')
+    if parts.scheme == "http" and not _is_loopback(host):
+        raise wrong(
+            "would send the API key and the photos in clear: write https://. "
+            "Only hosts on this machine (localhost, 127.0.0.1) can be reached by http://"
+        )
+    return url
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _proxy(value: object) -> str:
+    """Read the URL of a proxy. It is never quoted in a message: it may hold a password."""
+    url = toml.text(value)
+    if not url:
+        return ""
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        usable = False
+    if not usable or not url.isprintable() or " " in url:
+        raise wrong('must be a URL like http://proxy.example:3128 (http or https), or "" for a direct connection')
+    return url
+
+
+def _pace(value: object) -> float | None:
+    """Read a rate of requests as the seconds from one to the next."""
+    if value == "off":
+        return None
+    found = re.fullmatch(r"([0-9]{1,6}(?:\.[0-9]{1,6})?)/(s|min|m|h|d)", value) if isinstance(value, str) else None
+    if found is None:
+        raise wrong(f'{shown(value)} is no pace; write a rate like "1/s", "1/min" or "30/h", or "off"')
+    rate, unit = float(found[1]), _PER[found[2]]
+    if not rate:
+        raise wrong(f'{shown(value)} would never send anything; write a rate like "1/s", or "off" for no limit')
+    return unit / rate
+
+
+def _key_file(env: Mapping[str, str]) -> toml.Reader[Path | None]:
+    """Make a reader of the path of the key, which never quotes it: it could be the key itself."""
+
+    def read(value: object) -> Path | None:
+        if not isinstance(value, str):
+            raise wrong("must be the path of a file, in quotes")
+        try:
+            return _optional_path(env)(value)
+        except toml.ValueProblemError:
+            raise wrong(
+                'must be the whole path of the file that holds the key, from "/" or "~/" on, without ".."; '
+                "the key itself never stands here"
+            ) from None
+
+    return read
+
+
+def _optional_path(env: Mapping[str, str]) -> toml.Reader[Path | None]:
+    return lambda value: None if value == "" else _path(env)(value)
+
+
+def _path(env: Mapping[str, str]) -> toml.Reader[Path]:
+    """Make a reader of absolute paths, "~" standing for the home. Links are left as they are."""
+
+    def read(value: object) -> Path:
+        text = toml.text(value)
+        if text == "~" or text.startswith("~/"):
+            home = _home(env)
+            if home is None:
+                raise wrong('cannot be used: "~" has no meaning here, because $HOME is not set; write the whole path')
+            text = f"{home}{text[1:]}"
+        if not text.startswith("/"):
+            raise wrong(f'{shown(text)} is not a whole path; write it from "/" or "~/" on (variables are not replaced)')
+        if ".." in text.split("/"):
+            raise wrong(f'{shown(text)} has ".." in it, whose meaning depends on links; write the path without it')
+        return Path("/" + text.lstrip("/"))  # two slashes at the start would survive in a Path
+
+    return read
+
+
+def _namespace(value: object) -> str:
+    name = toml.text(value)
+    if not name.strip():
+        raise wrong('must not be empty; write a name, like "default"')
+    if name != name.strip():
+        raise wrong(f"{shown(name)} has blanks around it, and the service would make another namespace of it")
+    if not name.isprintable():
+        raise wrong(f"{shown(name)} has control or invisible characters; take them out")
+    if len(name) > LONGEST_NAMESPACE:
+        raise wrong(f"has {len(name)} characters; {LONGEST_NAMESPACE} are the most")
+    return name
+
+
+def _tag(words: tuple[str, ...]) -> toml.Reader[str]:
+    """Make a reader of tags that can name the words which a match captures."""
+
+    def read(value: object) -> str:
+        tag = toml.text(value)
+        try:
+            TagTemplate.parse(tag, words)
+        except PatternError as error:
+            raise wrong(f"{shown(tag)}: {error}") from error
+        if not clean(tag):
+            raise wrong(f"{shown(tag)} has nothing in it that can be sent; write a word, or take it out")
+        if len(tag) > LONGEST_TAG:
+            raise wrong(f"{shown(tag)} has {len(tag)} characters; {LONGEST_TAG} are the most")
+        return tag
+
+    return read
+
+
+def _match(value: object) -> str:
+    text = toml.text(value)
+    try:
+        PathGlob.parse(text)
+    except PatternError as error:
+        raise wrong(f"{shown(text)}: {error}") from error
+    return text
+
+
+def _camera(value: object) -> str:
+    model = toml.text(value)
+    if not model.strip():
+        raise wrong('must not be empty; write a model with * and ?, like "Canon*", or take it out')
+    return model
+
+
+def _exclude(value: object) -> str:
+    # Imported where a pattern has to be tried: it costs more than reading the rest of the configuration.
+    from pathspec import GitIgnoreSpec  # noqa: PLC0415 - see above
+
+    pattern = toml.text(value)
+    try:
+        spec = GitIgnoreSpec.from_lines([pattern])
+    except (ValueError, re.error) as error:
+        raise wrong(f"{shown(pattern)} is no gitignore pattern ({printable(str(error), 100)})") from error
+    if "\n" in pattern or not any(each.include is not None for each in spec.patterns):
+        raise wrong(f'{shown(pattern)} matches nothing; write one gitignore pattern, like "**/exports/" or "*.tmp.jpg"')
+    return pattern
+
+
+def _ledger_url(env: Mapping[str, str]) -> toml.Reader[str]:
+    """Make a reader of the URL of the ledger, which quotes nothing but an SQLite path: others hold passwords."""
+
+    def read(value: object) -> str:
+        url = toml.text(value)
+        if url.startswith(("postgres:", "postgresql:", "postgresql+")):
+            raise wrong("PostgreSQL is not supported yet; write an SQLite ledger, like sqlite:///~/ledger.db")
+        if not url.startswith(SQLITE):
+            raise wrong("must be sqlite:/// and a path, like sqlite:////srv/syncd/ledger.db or sqlite:///~/ledger.db")
+        path = url.removeprefix(SQLITE)
+        if path in {"", ":memory:"}:
+            raise wrong("a ledger in memory would forget what was paid for; write sqlite:/// and the path of a file")
+        if "?" in path or path.endswith("/"):
+            raise wrong('must end with the name of a file, without "?"')
+        try:
+            return f"{SQLITE}{_path(env)(path)}"
+        except toml.ValueProblemError as error:
+            raise wrong(f"the path after {SQLITE} {error}") from error
+
+    return read
+
+
+def _default_ledger(config: Path, env: Mapping[str, str]) -> str:
+    """Give the ledger that belongs to a configuration file, or "" where there is no home for it."""
+    if config == SYSTEM_CONFIG:
+        return f"{SQLITE}{SYSTEM_LEDGER}"
+    base = _xdg(env, "XDG_STATE_HOME", ".local/state")
+    return f"{SQLITE}{base / 'syncd' / 'ledger.db'}" if base else ""
+
+
+def _xdg(env: Mapping[str, str], variable: str, default: str) -> Path | None:
+    """Give a base directory. XDG Base Directory Specification 0.8: a relative path is invalid and ignored."""
+    named = env.get(variable, "")
+    if named.startswith("/"):
+        return Path(named)
+    home = _home(env)
+    return home / default if home else None
+
+
+def _home(env: Mapping[str, str]) -> Path | None:
+    home = env.get("HOME", "")
+    return Path(home) if home.startswith("/") else None
+
+
+def _explain(key: str) -> str | None:
+    """Say what to do where the name of an unknown key tells what it was meant for."""
+    return _KEY_BELONGS if key.casefold().replace("api", "").strip("-_") in _KEY_NAMES else None
+
+
+def _note_relations(settings: Settings, problems: toml.Problems) -> None:
+    """Note what is right by itself and wrong beside another setting."""
+    if settings.upload.unanswered is OnUnanswered.RESEND and not settings.upload.marker:
+        problems.add(
+            ("upload", "unanswered"),
+            '"resend" needs marker = true: without the marker nobody can look whether the photo was stored',
+        )
+    seen: dict[Path, int] = {}
+    for index, folder in enumerate(settings.folders):
+        key = ("folder", index, "path")
+        if key not in problems.lines:
+            continue
+        if folder.path in seen:
+            first = problems.line(("folder", seen[folder.path], "path"))
+            problems.add(key, f"{shown(str(folder.path))} is watched already (line {first}); take one of the two out")
+        seen.setdefault(folder.path, index)
+
+
+def _warnings(settings: Settings, problems: toml.Problems) -> tuple[str, ...]:
+    """Name what can be used as it is, and is probably not meant so."""
+    notes = toml.Problems(problems.path, problems.lines)
+    upload = settings.upload
+    if upload.max_file_bytes > DOCUMENTED_FILE_BYTES:
+        notes.add(("upload", "max_file_bytes"), f"the service documents {DOCUMENTED_FILE_BYTES} bytes as its limit")
+    if upload.batch_bytes < upload.max_file_bytes:
+        notes.add(
+            ("upload", "batch_bytes"),
+            f"is less than max_file_bytes ({upload.max_file_bytes}): a larger photo travels in a request of its own",
+        )
+    names: dict[str, str] = {}
+    named = [(("folder", index), folder.namespace) for index, folder in enumerate(settings.folders)]
+    named += [(("rule", index), rule.namespace) for index, rule in enumerate(settings.rules) if rule.namespace]
+    for where, name in named:
+        first = names.setdefault(name.casefold(), name)
+        if name != first:
+            notes.add((*where, "namespace"), f"{shown(name)} and {shown(first)} differ only in case: they are two")
+    for index, rule in enumerate(settings.rules):
+        if not rule.tags and rule.namespace is None and rule.skip is None:
+            notes.add(("rule", index), "gives nothing: add tags, a namespace, or skip = true")
+        word = PathGlob.parse(rule.match).may_capture_name
+        if word and any(f"{{{word}}}" in tag for tag in rule.tags):
+            notes.add(
+                ("rule", index, "match"),
+                f"{{{word}}} is also the name of a file where no folder is left for it, and each such file gets a tag "
+                f'and a request of its own; write "{rule.match.removesuffix("/**")}/**/*" for folders only',
+            )
+    return notes.sentences
+
+
+def _shown_path(path: Path) -> str:
+    return printable(str(path))
