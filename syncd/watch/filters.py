@@ -94,8 +94,13 @@ _TEMPORARY_SHAPES: Final = re.compile(
     re.DOTALL,
 )
 _MARKS: Final = frozenset(b".~")
-_REMEMBERED: Final = 1000
-"""How many spellings of extensions are remembered; a bound, because names come from outside."""
+"""First characters that may say more than the extension."""
+_BY_LAST_FOUR: Final[dict[bytes, Ignored | None]] = {
+    b"." + spelling: reason
+    for extension, reason in _TYPES.items()
+    if len(extension) == 3
+    for spelling in (extension, extension.upper())
+}
 
 
 class Filter:
@@ -108,11 +113,17 @@ class Filter:
         self._patterns = [line for line in exclude if line]
         self._spec = _compile(self._patterns) if self._patterns else None
         self._searches = [p.regex.search for p in self._spec.patterns if p.regex is not None] if self._spec else []
-        self._types: dict[bytes, Ignored | None] = {}
 
     def file(self, folder: bytes, name: bytes) -> Ignored | None:
         """Judge a file by its name and the patterns; None: a candidate. Its folders are judged by `folder`."""
-        reason = self._by_name(name)
+        # Called for every file of every rescan: the common names are decided by their last four bytes alone.
+        if name[0] in _MARKS:
+            reason = _by_first_character(name)
+        else:
+            try:
+                reason = _BY_LAST_FOUR[name[-4:]]
+            except KeyError:
+                reason = _by_extension(name)
         if reason is None and self._spec is not None and self._excluded(folder + b"/" + name if folder else name):
             return Ignored.EXCLUDED
         return reason
@@ -148,31 +159,13 @@ class Filter:
         path = folder + b"/" + name if folder else name
         return None if reason is None else self._sentence(f"its name {os.fsdecode(name)!r}", reason, path)
 
-    def _by_name(self, name: bytes) -> Ignored | None:
-        if name[0] in _MARKS:
-            if name.startswith(_TEMPORARY_PREFIXES):
-                return Ignored.TEMPORARY
-            if name.startswith(b"."):
-                return _hidden(name)
-        dot = name.rfind(b".")
-        extension = name[dot:]
-        reason = self._types.get(extension, Ignored.UNREADABLE)
-        if reason is Ignored.UNREADABLE:
-            reason = self._learn(extension) if dot >= 0 else Ignored.OTHER
-        return Ignored.TEMPORARY if reason is Ignored.OTHER and name.endswith(b"~") else reason
-
-    def _learn(self, extension: bytes) -> Ignored | None:
-        reason = _TYPES.get(extension[1:].lower(), Ignored.OTHER)
-        if len(self._types) < _REMEMBERED:
-            self._types[extension] = reason
-        return reason
-
     def _excluded(self, path: bytes) -> bool:
-        if self._spec is None:
-            return False
         text = os.fsdecode(path)
-        # Nearly all paths match no pattern at all; only for the others does it matter which pattern has the last word.
-        return any(search(text) for search in self._searches) and self._spec.match_file(text)
+        for search in self._searches:
+            if search(text) is not None:
+                # Only now does it matter which of the patterns has the last word.
+                return self._spec is not None and self._spec.match_file(text)
+        return False
 
     def _sentence(self, what: str, reason: Ignored, path: bytes) -> str:
         if reason is not Ignored.EXCLUDED or self._spec is None:
@@ -182,11 +175,21 @@ class Filter:
         return f"ignored by {what}: excluded by your pattern {pattern!r}"
 
 
-def _hidden(name: bytes) -> Ignored:
+def _by_first_character(name: bytes) -> Ignored | None:
+    if name.startswith(_TEMPORARY_PREFIXES):
+        return Ignored.TEMPORARY
+    if not name.startswith(b"."):
+        return _by_extension(name)
     by_extension = _TYPES.get(name.rpartition(b".")[2].lower())
     if by_extension is Ignored.TEMPORARY or _TEMPORARY_SHAPES.fullmatch(name):
         return Ignored.TEMPORARY
     return Ignored.HIDDEN
+
+
+def _by_extension(name: bytes) -> Ignored | None:
+    _, dot, extension = name.rpartition(b".")
+    reason = _TYPES.get(extension.lower(), Ignored.OTHER) if dot else Ignored.OTHER
+    return Ignored.TEMPORARY if reason is Ignored.OTHER and name.endswith(b"~") else reason
 
 
 def _compile(patterns: Sequence[str]) -> GitIgnoreSpec:

@@ -170,22 +170,23 @@ class _Walk:
         return content if self._stat(candidates, content) else None
 
     def _stat(self, candidates: list[tuple[int, bytes, os.DirEntry[str]]], content: _Content) -> bool:
+        """Look at the candidates of a folder. False: the walk was stopped in the middle."""
         # In the order of their inodes, which on a cold disk is the order of their tracks.
         candidates.sort()
-        refused = 0
-        for index, (_, name, entry) in enumerate(candidates):
-            if index % _STATS_BETWEEN_STOPS == _STATS_BETWEEN_STOPS - 1 and self._stop():
+        files, refused = content.files, 0
+        for start in range(0, len(candidates), _STATS_BETWEEN_STOPS):
+            if start and self._stop():
                 return False
-            try:
-                seen = entry.stat(follow_symlinks=False)
-            except FileNotFoundError:
-                continue
-            except OSError as error:
-                refused += 1
-                content.count(Ignored.UNREADABLE)
-                content.error = f"{refused} of its files could not be looked at: {_sentence(error)}"
-                continue
-            content.files[name] = (seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns, seen.st_ino, seen.st_dev)
+            for _, name, entry in candidates[start : start + _STATS_BETWEEN_STOPS]:
+                try:
+                    seen = entry.stat(follow_symlinks=False)
+                    files[name] = (seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns, seen.st_ino, seen.st_dev)
+                except FileNotFoundError:
+                    continue
+                except OSError as error:
+                    refused += 1
+                    content.count(Ignored.UNREADABLE)
+                    content.error = f"{refused} of its files could not be looked at: {_sentence(error)}"
         return True
 
     def _push(self, frame: _Frame) -> None:
