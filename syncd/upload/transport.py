@@ -1,0 +1,171 @@
+"""One POST over requests and urllib3, without anything that requests does on its own account.
+
+No session: no cookies, no redirects, no retries, no proxy, `.netrc` or CA file from the environment. An answer is read
+within limits of time and size; what is left of a broken one is kept, for its status may mean something.
+"""
+
+from __future__ import annotations
+
+import http.client
+import ssl
+import zlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import requests
+import urllib3
+from requests.adapters import DEFAULT_CA_BUNDLE_PATH, HTTPAdapter
+
+from syncd.errors import ConfigError
+from syncd.upload.body import CHUNK
+from syncd.upload.envelope import printable
+from syncd.upload.wire import POOLS, SOCKET_OPTIONS, Outgoing
+
+TROUBLE: Final = (
+    requests.RequestException,
+    urllib3.exceptions.HTTPError,
+    http.client.HTTPException,
+    OSError,
+    UnicodeError,
+)
+"""Whatever the network can do to a request."""
+_PORTION: Final = 64 * 1024
+_BLOCK: Final = 4 * CHUNK
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back. `body` is None where it was cut, too long, too slow, or cannot be decoded."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes | None
+
+
+class Transport(HTTPAdapter):
+    """Posts to a few fixed addresses, each time over a connection of its own."""
+
+    def __init__(self, targets: Iterable[str], *, proxy: str, ca_file: Path | None) -> None:
+        self._targets = frozenset(targets)
+        self._proxies = {"http": proxy, "https": proxy} if proxy else {}
+        encrypted = proxy.startswith("https:") or any(target.startswith("https:") for target in self._targets)
+        self._tls = _tls_context(ca_file) if encrypted else None
+        super().__init__()
+
+    def post(
+        self, url: str, headers: Mapping[str, str], body: Outgoing | bytes, *, timeout: tuple[float, float], limit: int
+    ) -> Answer:
+        """Send one request (TROUBLE: no answer came). `timeout`: seconds for the connection, and for the whole answer.
+
+        A body longer than `limit` bytes counts as unreadable.
+        """
+        if url not in self._targets:
+            raise ValueError("a request to a place that is not configured")
+        request: Any = requests.PreparedRequest()
+        request.method, request.url, request.body, request.headers = "POST", url, body, headers
+        response = self.send(request, stream=True, timeout=timeout, verify=True, proxies=self._proxies)
+        raw: urllib3.HTTPResponse = response.raw
+        try:
+            return Answer(raw.status, raw.headers, _read(raw, limit))
+        finally:
+            raw.close()
+
+    def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **_: Any) -> None:  # noqa: FBT001, FBT002 - requests' own
+        """Make urllib3 use our connections and our TLS settings."""
+        super().init_poolmanager(connections, maxsize, block, **self._options())
+        self.poolmanager.pool_classes_by_scheme = POOLS
+
+    def proxy_manager_for(self, proxy: str, **_: Any) -> Any:
+        """Do the same behind a proxy."""
+        if not proxy.lower().startswith(("http://", "https://")):
+            raise requests.exceptions.InvalidProxyURL("only http:// and https:// proxies can be used")
+        manager = super().proxy_manager_for(proxy, proxy_ssl_context=self._tls, **self._options())
+        manager.pool_classes_by_scheme = POOLS
+        return manager
+
+    def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
+        """Leave the verification to our context: by default requests would read the CA file for each connection."""
+
+    def build_response(self, req: requests.PreparedRequest, resp: Any) -> requests.Response:
+        """Pass the answer on as it is: no cookies, no guesses of an encoding."""
+        response = requests.Response()
+        response.request, response.raw, response.status_code = req, resp, resp.status
+        return response
+
+    def _options(self) -> dict[str, Any]:
+        return {"socket_options": SOCKET_OPTIONS, "blocksize": _BLOCK, "ssl_context": self._tls}
+
+
+def explain(error: BaseException) -> str:
+    """Say in a few words what the network did: the innermost reason, without addresses of objects."""
+    cause = error
+    for _ in range(10):
+        inner = _inner(cause)
+        if inner is None:
+            break
+        cause = inner
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return printable(f"the certificate of the service is not trusted: {cause.verify_message}")
+    if isinstance(cause, urllib3.exceptions.NameResolutionError):
+        return "the name of the service cannot be resolved"
+    if isinstance(cause, (urllib3.exceptions.ConnectTimeoutError, requests.ConnectTimeout)):
+        return "no connection in time"
+    if isinstance(cause, (TimeoutError, urllib3.exceptions.TimeoutError)):
+        return "nothing came in time"
+    if isinstance(cause, OSError) and cause.strerror:
+        return printable(cause.strerror.lower())
+    return printable(f"{type(cause).__name__}: {cause}")
+
+
+def _inner(error: BaseException) -> BaseException | None:
+    """Find what an error wraps: `reason` (urllib3), an argument (requests), else its cause."""
+    found = getattr(error, "reason", None)
+    if isinstance(found, BaseException):
+        return found
+    if isinstance(error, urllib3.exceptions.NameResolutionError):
+        return None
+    return next((each for each in error.args if isinstance(each, BaseException)), error.__cause__)
+
+
+def _read(raw: urllib3.HTTPResponse, limit: int) -> bytes | None:
+    """Read a body of at most `limit` bytes. A cut one is kept where what came looks like whole JSON."""
+    parts: list[bytes] = []
+    length = 0
+    whole = True
+    try:
+        while length <= limit and (part := raw.read(_PORTION, decode_content=False)):
+            parts.append(part)
+            length += len(part)
+    except TROUBLE:
+        whole = False
+    if length > limit:
+        return None
+    body = _decode(b"".join(parts), raw.headers.get("Content-Encoding", ""), limit)
+    return body if whole or (body is not None and body.rstrip().endswith(b"}")) else None
+
+
+def _decode(body: bytes, encoding: str, limit: int) -> bytes | None:
+    """Undo a compression that we never asked for; None where that cannot be done within the limit."""
+    encoding = encoding.strip().lower()
+    if encoding in {"", "identity"}:
+        return body
+    if encoding not in {"gzip", "x-gzip", "deflate"}:
+        return None
+    inflater = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)  # gzip or zlib, by the header
+    try:
+        plain = inflater.decompress(body, limit)
+    except zlib.error:
+        return None
+    return plain if inflater.eof else None
+
+
+def _tls_context(ca_file: Path | None) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=str(ca_file or DEFAULT_CA_BUNDLE_PATH))
+    except OSError as error:
+        raise ConfigError(
+            f"the certificates in {ca_file or DEFAULT_CA_BUNDLE_PATH} cannot be used: {error.strerror or error}",
+            hint="set api.ca_file to a file of PEM certificates, or leave it empty",
+        ) from error

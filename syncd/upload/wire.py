@@ -1,0 +1,178 @@
+"""One connection for one request: bounded in time and buffers, honest about what left and what came back.
+
+It adds to urllib3 what an unrepeatable request needs: a total deadline for the answer (a read timeout bounds single
+reads only), an end of sending when the service has answered already, 1xx answers passed over, and never a second use.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import http.client
+import io
+import select
+import socket
+import threading
+import time
+from typing import Any, Final, Protocol
+
+import urllib3.connection
+import urllib3.connectionpool
+
+_LAST_LOOK: Final = 1.0
+"""Seconds that a service which stopped reading still gets for an answer."""
+_INFORMATIONAL: Final = range(102, 200)
+SEND_BUFFER: Final = 256 * 1024
+"""What may lie in the kernel: more, and holding back the end of a body would mean nothing."""
+SOCKET_OPTIONS: Final = [
+    *urllib3.connection.HTTPConnection.default_socket_options,
+    (socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER),
+]
+
+
+class Readable(Protocol):
+    """A body: what `Body` is."""
+
+    def read(self, size: int = -1) -> memoryview:
+        """Hand out the next bytes; none at the end."""
+
+
+class Outgoing:
+    """A body on its way: it ends early when the peer has answered or is gone, and can be cut from another thread."""
+
+    def __init__(self, body: Readable, patience: float) -> None:
+        self._body = body
+        self._sock: socket.socket | None = None
+        self._poll: select.poll | None = None
+        self._lock = threading.Lock()
+        self._cut = False
+        self.patience = patience
+        """Seconds in which a chunk must find its way into the send buffer."""
+        self.stalled = False
+
+    def attach(self, sock: socket.socket) -> None:
+        """Take the connection that the body leaves by (BrokenPipeError: it was cut meanwhile)."""
+        with self._lock:
+            if self._cut:
+                raise BrokenPipeError(errno.EPIPE, "cut")
+            self._sock = sock
+        if type(sock) is socket.socket:  # under TLS bytes may come that are no answer
+            self._poll = select.poll()
+            self._poll.register(sock, select.POLLIN)
+
+    def cut(self) -> None:
+        """End the connection, now or as soon as there is one."""
+        with self._lock:
+            self._cut = True
+            if self._sock is not None:
+                with contextlib.suppress(OSError):  # it may have ended by itself
+                    # Not SSLSocket.shutdown: it would drop the TLS layer under the thread that is writing.
+                    socket.socket.shutdown(self._sock, socket.SHUT_RDWR)
+
+    def read(self, size: int = -1) -> memoryview:
+        """Hand out the next bytes (BrokenPipeError: there is an answer to read instead)."""
+        if self._cut or self._is_answered():
+            # urllib3 takes this error for "stop sending and read what is there".
+            raise BrokenPipeError(errno.EPIPE, "the peer has answered or closed")
+        return self._body.read(size)
+
+    def _is_answered(self) -> bool:
+        if self._poll is None or self._sock is None or not self._poll.poll(0):
+            return False
+        try:
+            first = self._sock.recv(10, socket.MSG_PEEK)
+        except OSError:
+            return True
+        return not (first[:5] == b"HTTP/" and first[9:10] in {b"", b"1"})
+
+
+class _TimedReader(io.RawIOBase):
+    """Reads from a socket until a deadline, however the bytes drip."""
+
+    def __init__(self, raw: io.RawIOBase, sock: socket.socket, seconds: float) -> None:
+        self._raw = raw
+        self._sock = sock
+        self._deadline = time.monotonic() + seconds
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("the answer took too long")
+        self._sock.settimeout(left)
+        return self._raw.readinto(buffer)
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+class LastResponse(http.client.HTTPResponse):
+    """The final answer on a connection. The socket's timeout bounds the whole of it, and nothing follows it."""
+
+    def __init__(self, sock: socket.socket, *arguments: Any, **options: Any) -> None:
+        super().__init__(sock, *arguments, **options)
+        seconds = sock.gettimeout()
+        if seconds is not None:
+            raw: Any = self.fp
+            self.fp = io.BufferedReader(_TimedReader(raw.detach(), sock, seconds))
+
+    def begin(self) -> None:
+        """Read up to the body of the final answer (http.client itself passes over 100 alone)."""
+        super().begin()
+        while self.status in _INFORMATIONAL:
+            unread: Any = None
+            self.headers = self.msg = unread  # else begin() takes its work for done
+            super().begin()
+        self.will_close = True
+
+
+class PlainConnection(urllib3.connection.HTTPConnection):
+    """One request over plain HTTP."""
+
+    response_class = LastResponse
+    _hurry = False
+
+    def request(self, *arguments: Any, **options: Any) -> None:
+        """Send the request. BrokenPipeError: not all of it, but there may be an answer."""
+        body = options.get("body")
+        if not isinstance(body, Outgoing):
+            super().request(*arguments, **options)
+            return
+        if self.sock is None:
+            self.connect()
+        body.attach(self.sock)
+        self.timeout = body.patience
+        self._hurry = False
+        try:
+            super().request(*arguments, **options)
+        except TimeoutError as error:
+            body.stalled = self._hurry = True
+            raise BrokenPipeError(errno.EPIPE, "the peer stopped reading") from error
+
+    def getresponse(self) -> Any:
+        """Read the answer, up to its body."""
+        if self._hurry:
+            self.timeout = _LAST_LOOK
+        return super().getresponse()
+
+
+class TlsConnection(PlainConnection, urllib3.connection.HTTPSConnection):
+    """One request over TLS."""
+
+
+class PlainPool(urllib3.connectionpool.HTTPConnectionPool):
+    """Makes plain connections."""
+
+    ConnectionCls = PlainConnection
+
+
+class TlsPool(urllib3.connectionpool.HTTPSConnectionPool):
+    """Makes TLS connections."""
+
+    ConnectionCls = TlsConnection
+
+
+POOLS: Final = {"http": PlainPool, "https": TlsPool}
