@@ -8,20 +8,18 @@ from __future__ import annotations
 
 import codecs
 import dataclasses
-import ipaddress
 import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
 
+from syncd import config_values as values
 from syncd import toml
 from syncd.apikey import ApiKey, read_key
 from syncd.config_template import template
 from syncd.errors import ConfigError
-from syncd.patterns import PathGlob, PatternError, TagTemplate
+from syncd.patterns import PathGlob
 from syncd.printable import printable
-from syncd.rules import LONGEST_TAG, clean
 from syncd.settings import (
     DOCUMENTED_FILE_BYTES,
     SQLITE,
@@ -40,7 +38,7 @@ from syncd.settings import (
     WatchMode,
     WatchSettings,
 )
-from syncd.toml import shown, wrong
+from syncd.toml import shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -70,20 +68,15 @@ __all__ = [
 
 SYSTEM_CONFIG: Final = Path("/etc/syncd/config.toml")
 SYSTEM_LEDGER: Final = Path("/var/lib/syncd/ledger.db")
-LONGEST_NAMESPACE: Final = 100
-"""In characters. The service documents no limit."""
 
+_NO_PATH: Final = Path()
+"""Stands for the path of a folder that has none, or a wrong one, until the problem is reported."""
 _MAX_CONFIG_BYTES: Final = 1_000_000
 _SECOND: Final = 1.0
 _MINUTE: Final = 60 * _SECOND
 _HOUR: Final = 60 * _MINUTE
 _DAY: Final = 24 * _HOUR
-_PER: Final = {"s": _SECOND, "m": _MINUTE, "min": _MINUTE, "h": _HOUR, "d": _DAY}
 _KEY_NAMES: Final = frozenset({"key", "apikey", "token", "secret", "password", "authorization", "bearer"})
-_KEY_BELONGS: Final = (
-    "the API key never stands in this file: write it into a file of its own that only you can read, "
-    "and name that file as key_file in [api]"
-)
 
 
 def find_config(explicit: Path | None, env: Mapping[str, str]) -> Path:
@@ -97,7 +90,7 @@ def find_config(explicit: Path | None, env: Mapping[str, str]) -> Path:
                 hint="correct the name, or write such a file with `syncd init`",
             )
         return named.absolute()
-    base = _xdg(env, "XDG_CONFIG_HOME", ".config")
+    base = values.xdg_directory(env, "XDG_CONFIG_HOME", ".config")
     places = [*([base / "syncd" / "config.toml"] if base else []), SYSTEM_CONFIG]
     for place in places:
         if os.path.lexists(place):
@@ -138,7 +131,7 @@ def parse(text: str, path: Path, env: Mapping[str, str]) -> Settings:
     problems = document.problems
     for number, line in enumerate(text.split("\n"), 1):
         if toml.SECRET.search(line):
-            problems.add_at(number, _KEY_BELONGS)
+            problems.add_at(number, values.KEY_BELONGS)
     if not document.broken:
         settings = _settings(document, env)
         document.note_unknown(_explain)
@@ -158,7 +151,7 @@ def _settings(document: toml.Document, env: Mapping[str, str]) -> Settings:
     settings = Settings(
         source=document.problems.path,
         api=_api(document.section("api"), env),
-        ledger=LedgerSettings(document.section("ledger").get("url", _ledger_url(env), default_ledger.url)),
+        ledger=LedgerSettings(document.section("ledger").get("url", values.ledger_url(env), default_ledger.url)),
         upload=_upload(document.section("upload")),
         extract=_extract(document.section("extract")),
         watch=_watch(document.section("watch")),
@@ -176,10 +169,10 @@ def _settings(document: toml.Document, env: Mapping[str, str]) -> Settings:
 def _api(table: toml.Table, env: Mapping[str, str]) -> ApiSettings:
     default = ApiSettings()
     return ApiSettings(
-        base_url=table.get("base_url", _base_url, default.base_url),
-        key_file=table.get("key_file", _key_file(env), default.key_file),
-        proxy=table.get("proxy", _proxy, default.proxy),
-        ca_file=table.get("ca_file", _optional_path(env), default.ca_file),
+        base_url=table.get("base_url", values.base_url, default.base_url),
+        key_file=table.get("key_file", values.key_file(env), default.key_file),
+        proxy=table.get("proxy", values.proxy, default.proxy),
+        ca_file=table.get("ca_file", values.optional_path(env), default.ca_file),
         connect_timeout=table.get("connect_timeout", toml.duration(0.1, 5 * _MINUTE), default.connect_timeout),
         answer_timeout=table.get("answer_timeout", toml.duration(0.1, _HOUR), default.answer_timeout),
     )
@@ -189,7 +182,7 @@ def _upload(table: toml.Table) -> UploadSettings:
     default = UploadSettings()
     largest_file = table.get("max_file_bytes", toml.size(1, 10**10), default.max_file_bytes)
     return UploadSettings(
-        pace=table.get("pace", _pace, default.pace),
+        pace=table.get("pace", values.pace, default.pace),
         in_flight=table.get("in_flight", toml.count(1, 16), default.in_flight),
         batch_files=table.get("batch_files", toml.count(1, 100), default.batch_files),
         batch_bytes=table.get("batch_bytes", toml.size(1, 10**10), max(default.batch_bytes, largest_file)),
@@ -225,232 +218,38 @@ def _watch(table: toml.Table) -> WatchSettings:
 
 def _folder(table: toml.Table, env: Mapping[str, str]) -> FolderSettings:
     return FolderSettings(
-        path=table.require("path", _path(env), Path("/"), '"~/Pictures"'),
-        namespace=table.get("namespace", _namespace, "default"),
-        tags=table.get("tags", toml.each(_tag(())), ()),
-        exclude=table.get("exclude", toml.each(_exclude), ()),
+        path=table.require("path", values.whole_path(env), _NO_PATH, '"~/Pictures"'),
+        namespace=table.get("namespace", values.namespace, "default"),
+        tags=table.get("tags", toml.each(values.tag(())), ()),
+        exclude=table.get("exclude", toml.each(values.exclude), ()),
         watch=table.get("watch", toml.choice(WatchMode), WatchMode.AUTO),
     )
 
 
 def _rule(table: toml.Table) -> RuleSettings:
-    match = table.require("match", _match, "**", '"Trips/**"')
+    match = table.require("match", values.match, "**", '"Trips/**"')
     # Where the glob itself is broken, its words still count, so that one slip is not reported twice.
     words = re.findall(r"\{(\w+)\}", table.text("match"))
     return RuleSettings(
         match=match,
-        camera=table.get("camera", _camera, None),
-        namespace=table.get("namespace", _namespace, None),
-        tags=table.get("tags", toml.each(_tag(tuple(dict.fromkeys(words)))), ()),
+        camera=table.get("camera", values.camera, None),
+        namespace=table.get("namespace", values.namespace, None),
+        tags=table.get("tags", toml.each(values.tag(tuple(dict.fromkeys(words)))), ()),
         skip=table.get("skip", toml.flag, None),
     )
-
-
-def _base_url(value: object) -> str:
-    """Read the URL of the service. It is never quoted in a message: people paste keys into URLs."""
-    url = toml.text(value).rstrip("/")
-    try:
-        parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port
-    except ValueError:
-        raise wrong("is not a URL; write one like https://api.memories.ai/serve/api/v1") from None
-    if parts.scheme not in {"http", "https"} or not host or not url.isprintable() or " " in url:
-        raise wrong("must be a URL with a host, like https://api.memories.ai/serve/api/v1")
-    if "@" in parts.netloc:
-        raise wrong(f"must hold no name or password; {_KEY_BELONGS}")
-    if "?" in url or "#" in url:
-        raise wrong('must end with its path: leave out "?" or "#" and what follows')
-    if parts.scheme == "http" and not _is_loopback(host):
-        raise wrong(
-            "would send the API key and the photos in clear: write https://. "
-            "Only hosts on this machine (localhost, 127.0.0.1) can be reached by http://"
-        )
-    return url
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def _proxy(value: object) -> str:
-    """Read the URL of a proxy. It is never quoted in a message: it may hold a password."""
-    url = toml.text(value)
-    if not url:
-        return ""
-    try:
-        parts = urlsplit(url)
-        usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port or 1) > 0
-    except ValueError:
-        usable = False
-    if not usable or not url.isprintable() or " " in url:
-        raise wrong('must be a URL like http://proxy.example:3128 (http or https), or "" for a direct connection')
-    return url
-
-
-def _pace(value: object) -> float | None:
-    """Read a rate of requests as the seconds from one to the next."""
-    if value == "off":
-        return None
-    found = re.fullmatch(r"([0-9]{1,6}(?:\.[0-9]{1,6})?)/(s|min|m|h|d)", value) if isinstance(value, str) else None
-    if found is None:
-        raise wrong(f'{shown(value)} is no pace; write a rate like "1/s", "1/min" or "30/h", or "off"')
-    rate, unit = float(found[1]), _PER[found[2]]
-    if not rate:
-        raise wrong(f'{shown(value)} would never send anything; write a rate like "1/s", or "off" for no limit')
-    return unit / rate
-
-
-def _key_file(env: Mapping[str, str]) -> toml.Reader[Path | None]:
-    """Make a reader of the path of the key, which never quotes it: it could be the key itself."""
-
-    def read(value: object) -> Path | None:
-        if not isinstance(value, str):
-            raise wrong("must be the path of a file, in quotes")
-        try:
-            return _optional_path(env)(value)
-        except toml.ValueProblemError:
-            raise wrong(
-                'must be the whole path of the file that holds the key, from "/" or "~/" on, without ".."; '
-                "the key itself never stands here"
-            ) from None
-
-    return read
-
-
-def _optional_path(env: Mapping[str, str]) -> toml.Reader[Path | None]:
-    return lambda value: None if value == "" else _path(env)(value)
-
-
-def _path(env: Mapping[str, str]) -> toml.Reader[Path]:
-    """Make a reader of absolute paths, "~" standing for the home. Links are left as they are."""
-
-    def read(value: object) -> Path:
-        text = toml.text(value)
-        if text == "~" or text.startswith("~/"):
-            home = _home(env)
-            if home is None:
-                raise wrong('cannot be used: "~" has no meaning here, because $HOME is not set; write the whole path')
-            text = f"{home}{text[1:]}"
-        if not text.startswith("/"):
-            raise wrong(f'{shown(text)} is not a whole path; write it from "/" or "~/" on (variables are not replaced)')
-        if ".." in text.split("/"):
-            raise wrong(f'{shown(text)} has ".." in it, whose meaning depends on links; write the path without it')
-        return Path("/" + text.lstrip("/"))  # two slashes at the start would survive in a Path
-
-    return read
-
-
-def _namespace(value: object) -> str:
-    name = toml.text(value)
-    if not name.strip():
-        raise wrong('must not be empty; write a name, like "default"')
-    if name != name.strip():
-        raise wrong(f"{shown(name)} has blanks around it, and the service would make another namespace of it")
-    if not name.isprintable():
-        raise wrong(f"{shown(name)} has control or invisible characters; take them out")
-    if len(name) > LONGEST_NAMESPACE:
-        raise wrong(f"has {len(name)} characters; {LONGEST_NAMESPACE} are the most")
-    return name
-
-
-def _tag(words: tuple[str, ...]) -> toml.Reader[str]:
-    """Make a reader of tags that can name the words which a match captures."""
-
-    def read(value: object) -> str:
-        tag = toml.text(value)
-        try:
-            TagTemplate.parse(tag, words)
-        except PatternError as error:
-            raise wrong(f"{shown(tag)}: {error}") from error
-        if not clean(tag):
-            raise wrong(f"{shown(tag)} has nothing in it that can be sent; write a word, or take it out")
-        if len(tag) > LONGEST_TAG:
-            raise wrong(f"{shown(tag)} has {len(tag)} characters; {LONGEST_TAG} are the most")
-        return tag
-
-    return read
-
-
-def _match(value: object) -> str:
-    text = toml.text(value)
-    try:
-        PathGlob.parse(text)
-    except PatternError as error:
-        raise wrong(f"{shown(text)}: {error}") from error
-    return text
-
-
-def _camera(value: object) -> str:
-    model = toml.text(value)
-    if not model.strip():
-        raise wrong('must not be empty; write a model with * and ?, like "Canon*", or take it out')
-    return model
-
-
-def _exclude(value: object) -> str:
-    # Imported where a pattern has to be tried: it costs more than reading the rest of the configuration.
-    from pathspec import GitIgnoreSpec  # noqa: PLC0415 - see above
-
-    pattern = toml.text(value)
-    try:
-        spec = GitIgnoreSpec.from_lines([pattern])
-    except (ValueError, re.error) as error:
-        raise wrong(f"{shown(pattern)} is no gitignore pattern ({printable(str(error), 100)})") from error
-    if "\n" in pattern or not any(each.include is not None for each in spec.patterns):
-        raise wrong(f'{shown(pattern)} matches nothing; write one gitignore pattern, like "**/exports/" or "*.tmp.jpg"')
-    return pattern
-
-
-def _ledger_url(env: Mapping[str, str]) -> toml.Reader[str]:
-    """Make a reader of the URL of the ledger, which quotes nothing but an SQLite path: others hold passwords."""
-
-    def read(value: object) -> str:
-        url = toml.text(value)
-        if url.startswith(("postgres:", "postgresql:", "postgresql+")):
-            raise wrong("PostgreSQL is not supported yet; write an SQLite ledger, like sqlite:///~/ledger.db")
-        if not url.startswith(SQLITE):
-            raise wrong("must be sqlite:/// and a path, like sqlite:////srv/syncd/ledger.db or sqlite:///~/ledger.db")
-        path = url.removeprefix(SQLITE)
-        if path in {"", ":memory:"}:
-            raise wrong("a ledger in memory would forget what was paid for; write sqlite:/// and the path of a file")
-        if "?" in path or path.endswith("/"):
-            raise wrong('must end with the name of a file, without "?"')
-        try:
-            return f"{SQLITE}{_path(env)(path)}"
-        except toml.ValueProblemError as error:
-            raise wrong(f"the path after {SQLITE} {error}") from error
-
-    return read
 
 
 def _default_ledger(config: Path, env: Mapping[str, str]) -> str:
     """Give the ledger that belongs to a configuration file, or "" where there is no home for it."""
     if config == SYSTEM_CONFIG:
         return f"{SQLITE}{SYSTEM_LEDGER}"
-    base = _xdg(env, "XDG_STATE_HOME", ".local/state")
+    base = values.xdg_directory(env, "XDG_STATE_HOME", ".local/state")
     return f"{SQLITE}{base / 'syncd' / 'ledger.db'}" if base else ""
-
-
-def _xdg(env: Mapping[str, str], variable: str, default: str) -> Path | None:
-    """Give a base directory. XDG Base Directory Specification 0.8: a relative path is invalid and ignored."""
-    named = env.get(variable, "")
-    if named.startswith("/"):
-        return Path(named)
-    home = _home(env)
-    return home / default if home else None
-
-
-def _home(env: Mapping[str, str]) -> Path | None:
-    home = env.get("HOME", "")
-    return Path(home) if home.startswith("/") else None
 
 
 def _explain(key: str) -> str | None:
     """Say what to do where the name of an unknown key tells what it was meant for."""
-    return _KEY_BELONGS if key.casefold().replace("api", "").strip("-_") in _KEY_NAMES else None
+    return values.KEY_BELONGS if key.casefold().replace("api", "").strip("-_") in _KEY_NAMES else None
 
 
 def _note_relations(settings: Settings, problems: toml.Problems) -> None:
@@ -462,12 +261,14 @@ def _note_relations(settings: Settings, problems: toml.Problems) -> None:
         )
     seen: dict[Path, int] = {}
     for index, folder in enumerate(settings.folders):
-        key = ("folder", index, "path")
-        if key not in problems.lines:
+        if folder.path == _NO_PATH:
             continue
         if folder.path in seen:
             first = problems.line(("folder", seen[folder.path], "path"))
-            problems.add(key, f"{shown(str(folder.path))} is watched already (line {first}); take one of the two out")
+            problems.add(
+                ("folder", index, "path"),
+                f"{shown(str(folder.path))} is watched already (line {first}); take one of the two out",
+            )
         seen.setdefault(folder.path, index)
 
 
@@ -482,6 +283,14 @@ def _warnings(settings: Settings, problems: toml.Problems) -> tuple[str, ...]:
             ("upload", "batch_bytes"),
             f"is less than max_file_bytes ({upload.max_file_bytes}): a larger photo travels in a request of its own",
         )
+    tagged = [(("folder", index), folder.tags) for index, folder in enumerate(settings.folders)]
+    tagged += [(("rule", index), rule.tags) for index, rule in enumerate(settings.rules)]
+    for where, tags in tagged:
+        for position, tag in enumerate(tags):
+            if "," in tag:
+                notes.add(
+                    (*where, "tags", position), f"the comma of {shown(tag)} becomes a space: write two tags for two"
+                )
     names: dict[str, str] = {}
     named = [(("folder", index), folder.namespace) for index, folder in enumerate(settings.folders)]
     named += [(("rule", index), rule.namespace) for index, rule in enumerate(settings.rules) if rule.namespace]
@@ -489,7 +298,12 @@ def _warnings(settings: Settings, problems: toml.Problems) -> tuple[str, ...]:
         first = names.setdefault(name.casefold(), name)
         if name != first:
             notes.add((*where, "namespace"), f"{shown(name)} and {shown(first)} differ only in case: they are two")
-    for index, rule in enumerate(settings.rules):
+    _note_doubtful_rules(settings.rules, notes)
+    return notes.sentences
+
+
+def _note_doubtful_rules(rules: tuple[RuleSettings, ...], notes: toml.Problems) -> None:
+    for index, rule in enumerate(rules):
         if not rule.tags and rule.namespace is None and rule.skip is None:
             notes.add(("rule", index), "gives nothing: add tags, a namespace, or skip = true")
         word = PathGlob.parse(rule.match).may_capture_name
@@ -499,7 +313,6 @@ def _warnings(settings: Settings, problems: toml.Problems) -> tuple[str, ...]:
                 f"{{{word}}} is also the name of a file where no folder is left for it, and each such file gets a tag "
                 f'and a request of its own; write "{rule.match.removesuffix("/**")}/**/*" for folders only',
             )
-    return notes.sentences
 
 
 def _shown_path(path: Path) -> str:

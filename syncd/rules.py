@@ -28,6 +28,9 @@ _INVISIBLE: Final = frozenset("\u00ad\u061c\u180e\u200b\u200e\u200f\ufeff") | {
 
 Joiners (U+200C, U+200D) stay: words of some scripts and many emoji need them."""
 
+_EDGES: Final = " \u200c\u200d"
+"""What means nothing at the ends of a tag: blanks, and joiners with nothing to join."""
+
 NOT_CONFIGURED: Final = "its folder is no longer in the configuration"
 NO_PLACE: Final = "it has no place any more"
 
@@ -39,8 +42,10 @@ def clean(text: str) -> str:
     is not UTF-8 in the name of a file becomes U+FFFD. Runs of blanks become one. Composed form (NFC), so that a word is
     one tag however the file system spells it. At most LONGEST_TAG characters.
     """
+    if text.isascii() and text.isprintable() and "," not in text:
+        return " ".join(text.split())[:LONGEST_TAG].rstrip()
     kept = (_on_the_wire(character) for character in text)
-    return " ".join(composed("".join(kept)).split())[:LONGEST_TAG].rstrip()
+    return " ".join(composed("".join(kept)).split()).strip(_EDGES)[:LONGEST_TAG].rstrip(_EDGES)
 
 
 def _on_the_wire(character: str) -> str:

@@ -28,6 +28,8 @@ Reader = Callable[[object], T]
 SECRET: Final = re.compile(r"sk-(?:mavi|mai)-[A-Za-z0-9][^\s\"']*")
 """What a key of the service looks like, as far as is known (API.md)."""
 
+_LONGEST_INT: Final = 64
+"""Bits. Python refuses to write out much longer numbers, and nobody would read them."""
 _KINDS: Final[tuple[tuple[type, str], ...]] = (
     (bool, "true or false"),
     (int, "a whole number"),
@@ -59,6 +61,8 @@ def shown(value: object) -> str:
         return str(value).lower()
     if isinstance(value, str):
         return f'"{printable(value, 60)}"'
+    if isinstance(value, int) and value.bit_length() > _LONGEST_INT:
+        return "a huge number"
     if isinstance(value, int | float):
         return printable(str(value), 60)
     return next((name for kind, name in _KINDS if isinstance(value, kind)), "a date or time")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from bisect import bisect_left
 
 KeyPath = tuple[str | int, ...]
 """Names of keys and, for arrays, positions from 0: ("folder", 1, "tags", 0)."""
@@ -14,6 +15,7 @@ class _Lines:
     def __init__(self, text: str) -> None:
         self.found: dict[KeyPath, int] = {}
         self._text = text.replace("\r\n", "\n")
+        self._breaks = [at for at, character in enumerate(self._text) if character == "\n"]
         self._at = 0
         self._counts: dict[KeyPath, int] = {}
 
@@ -34,9 +36,9 @@ class _Lines:
         path = self._resolve((), keys[:-1]) + keys[-1:]
         if double:
             self._counts[path] = self._counts.get(path, -1) + 1
-            self._note(path)
         path = self._resolve(path[:-1], keys[-1:])
-        self._note(path)
+        for length in range(1, len(path) + 1):
+            self._note(path[:length])
         return path
 
     def _resolve(self, path: KeyPath, keys: KeyPath) -> KeyPath:
@@ -121,7 +123,7 @@ class _Lines:
         self._at += 1
 
     def _note(self, path: KeyPath, at: int | None = None) -> None:
-        self.found.setdefault(path, self._text.count("\n", 0, self._at if at is None else at) + 1)
+        self.found.setdefault(path, bisect_left(self._breaks, self._at if at is None else at) + 1)
 
 
 def find_lines(text: str) -> dict[KeyPath, int]:

@@ -21,6 +21,7 @@ RANKS = {
     "settings": 1,
     "apikey": 1,
     "config_template": 1,
+    "config_values": 1,
     "patterns": 1,
     "toml": 1,
     "toml_lines": 1,
