@@ -17,6 +17,7 @@ _CODE = re.compile(r"[0-9]{1,9}")
 _ID = re.compile(r"[1-9][0-9]{0,18}")
 _TITLE = re.compile(r"<title[^>]*>(.*?)</title", re.IGNORECASE | re.DOTALL)
 _GLIMPSE: Final = 4096
+_WORDS: Final = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,7 @@ class Envelope:
     code: str
     """At least four digits ("0401" for 401, "401" and " 0401 " alike); "" where there is none."""
     message: str
-    """As it came: not bounded, not escaped. Show it through `printable`."""
+    """As it came, its first 2000 characters, not escaped. Show it through `printable`."""
     data: object
     denied: bool
     """`success` is false or `failed` is true."""
@@ -50,7 +51,7 @@ def read_envelope(body: bytes | None) -> Envelope | None:
     message = parsed.get("msg", parsed.get("message"))
     return Envelope(
         code=_code(parsed.get("code")),
-        message=message if isinstance(message, str) else "",
+        message=message[:_WORDS] if isinstance(message, str) else "",
         data=parsed.get("data"),
         denied=parsed.get("success") is False or parsed.get("failed") is True,
     )

@@ -6,7 +6,6 @@ may have been stored, unless the request was never complete.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC
@@ -15,6 +14,7 @@ from enum import StrEnum
 from typing import Final
 
 from syncd.upload.envelope import SUCCESS, Envelope, exact_ids, glimpse, image_id, printable, read_envelope
+from syncd.upload.wording import is_about_the_files, named_field, too_many
 
 RETRY_AFTER_CAP: Final = 6 * 3600.0
 
@@ -157,26 +157,51 @@ _TOO_LARGE: Final = 413
 _TOO_FAST: Final = 429
 _BROKEN: Final = 500
 
-_FIELDS: Final = {
-    "datetime_taken": re.compile(r"datetime[_ ]?taken", re.IGNORECASE),
-    "camera_model": re.compile(r"camera[_ ]?model", re.IGNORECASE),
-    "latitude": re.compile(r"latitude", re.IGNORECASE),
-    "longitude": re.compile(r"longitude", re.IGNORECASE),
-    "tags": re.compile(r"\btags?\b", re.IGNORECASE),
-    "unique_id": re.compile(r"unique[_ ]?id", re.IGNORECASE),
-}
-_LIMIT = re.compile(r"at most|max|up to|no more than|limit|exceed|too many|more than|only", re.IGNORECASE)
-_FILES = re.compile(r"\b(?:files|images|photos|pictures|file count|image count)\b", re.IGNORECASE)
-_REQUESTS = re.compile(r"\brequests?\b|\brate\b|\bfrequen", re.IGNORECASE)
-_SIZE = re.compile(
-    r"\bsizes?\b|\d\s*(?:[kmg]i?b|[kmg]|bytes|px|pixels)\b|pixel|resolution|dimension|width|height|\blength\b|character",
-    re.IGNORECASE,
-)
-_NUMBER = re.compile(r"(?<![\w.,-])\d{1,6}(?![\w-]|[.,]\d)")
-_CAP = re.compile(
-    r"(?:at most|max\w*|up to|no more than|more than|limit|cap|only|exceed\w*)\W+(?:\w+\W+){0,4}?(\d{1,6})\b",
-    re.IGNORECASE,
-)
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """An answer with what can be read of it."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes | None
+    envelope: Envelope | None
+
+    @property
+    def code(self) -> str:
+        return self.envelope.code if self.envelope else ""
+
+    @property
+    def words(self) -> str:
+        return self.envelope.message if self.envelope else ""
+
+    @property
+    def message(self) -> str:
+        """One line for a person, in the service's words where it has some."""
+        if self.words.strip():
+            return printable(self.words)
+        if self.body is None:
+            return f"HTTP {self.status}, and the rest of the answer was cut or cannot be read"
+        seen = "" if self.envelope else glimpse(self.body)
+        return f"HTTP {self.status}: {seen}" if seen else f"HTTP {self.status} without a message"
+
+    @property
+    def succeeds(self) -> bool:
+        return (
+            200 <= self.status < 300 and self.code == SUCCESS and self.envelope is not None and not self.envelope.denied
+        )
+
+    @property
+    def claims(self) -> bool:
+        """Whether it says, in whatever way, that something was stored."""
+        return self.code == SUCCESS or (self.envelope is not None and self.envelope.gives_ids)
+
+    @property
+    def redirects(self) -> bool:
+        return 300 <= self.status < 400
+
+    def header(self, name: str) -> str | None:
+        return next((value for key, value in self.headers.items() if key.lower() == name), None)
 
 
 def classify(
@@ -192,43 +217,38 @@ def classify(
     `body` is None where it was cut or cannot be read. `complete` says whether every byte of the request was handed to
     the network: if not, nothing can have been stored, unless the service claims so. `now` (Unix) is for Retry-After.
     """
-    envelope = read_envelope(body)
-    code = envelope.code if envelope else ""
-    claims = envelope is not None and (code == SUCCESS or envelope.gives_ids)
-    message = _message(status, envelope, body)
-    if not claims or _is_redirect(status):
-        rejection = _rejection(status, headers, envelope, files, now)
-        if rejection is not None:
-            return rejection
-    if envelope is None or not claims:
+    answer = _Answer(status, headers, body, read_envelope(body))
+    rejection = None if answer.claims and not answer.redirects else _rejection(answer, files, now)
+    if rejection is not None:
+        return rejection
+    if not answer.claims:
         if not complete:
-            return NotSent(f"answered before the request was complete: {message}", status, code)
-        return Unanswered(_doubt(status), message, status, code)
-    if not _is_success(status) or code != SUCCESS or envelope.denied or not complete:
-        return Unanswered(Doubt.CONTRADICTION, message, status, code)
-    ids = exact_ids(envelope.data, files)
-    return Unanswered(Doubt.IDS, message, status, code) if ids is None else Stored(ids)
+            return NotSent(f"answered before the request was complete: {answer.message}", status, answer.code)
+        return Unanswered(_doubt(answer), answer.message, status, answer.code)
+    if not answer.succeeds or not complete:
+        return Unanswered(Doubt.CONTRADICTION, answer.message, status, answer.code)
+    ids = exact_ids(answer.envelope.data if answer.envelope else None, files)
+    return Unanswered(Doubt.IDS, answer.message, status, answer.code) if ids is None else Stored(ids)
 
 
 def read_search(
     status: int, headers: Mapping[str, str], body: bytes | None, now: float = 0.0
 ) -> tuple[Hit, ...] | SearchFailed:
     """Read the answer of the search. Entries without a proper id or name prove nothing and are left out."""
-    envelope = read_envelope(body)
-    if envelope is not None and envelope.code == SUCCESS and _is_success(status) and not envelope.denied:
-        data = envelope.data
+    answer = _Answer(status, headers, body, read_envelope(body))
+    if answer.succeeds and answer.envelope is not None:
+        data = answer.envelope.data
         found = data.get("item") if isinstance(data, dict) else data
         if found is None:
             return ()
         if isinstance(found, list):
             return tuple(hit for hit in map(_hit, found) if hit is not None)
-    reply = _rejection(status, headers, envelope, files=1, now=now)
-    message = _message(status, envelope, body)
-    if isinstance(reply, Paused):
-        return SearchFailed(reply.message, paused=reply.reason)
-    if isinstance(reply, RateLimited):
-        return SearchFailed(reply.message, limited=True, retry_after=reply.retry_after)
-    return SearchFailed(message)
+    rejection = _rejection(answer, 1, now)
+    if isinstance(rejection, Paused):
+        return SearchFailed(rejection.message, paused=rejection.reason)
+    if isinstance(rejection, RateLimited):
+        return SearchFailed(rejection.message, limited=True, retry_after=rejection.retry_after)
+    return SearchFailed(answer.message)
 
 
 def retry_after(value: str | None, now: float) -> float | None:
@@ -248,110 +268,67 @@ def retry_after(value: str | None, now: float) -> float | None:
     return min(max(moment - now, 0.0), RETRY_AFTER_CAP)
 
 
-def _rejection(
-    status: int, headers: Mapping[str, str], envelope: Envelope | None, files: int, now: float
-) -> Paused | RateLimited | TooMany | BadRequest | None:
+def _rejection(answer: _Answer, files: int, now: float) -> Paused | RateLimited | TooMany | BadRequest | None:
     """Find the documented rejection in an answer; None where there is none.
 
-    What is decided at the door (key, account, credits, pace) is believed beside any status, 5xx too.
+    What is decided at the door (key, account, credits, pace) is believed beside any status. A verdict on the files is
+    not, beside a 5xx: processing had begun, and broke.
     """
-    code = envelope.code if envelope else ""
-    message = _message(status, envelope, None)
-    if _is_redirect(status):
-        target = printable(_header(headers, "location") or "nowhere", limit=120)
-        return Paused(
-            PauseReason.ELSEWHERE, code, f"HTTP {status} leads to {target}; redirects are not followed", status
-        )
-    reason = _pause(status, envelope)
+    status = answer.status
+    if answer.redirects:
+        target = printable(answer.header("location") or "nowhere", limit=120)
+        message = f"HTTP {status} leads to {target}; redirects are not followed"
+        return Paused(PauseReason.ELSEWHERE, answer.code, message, status)
+    reason = _pause(answer)
     if reason is not None:
-        return Paused(reason, code, message, status)
-    wait = retry_after(_header(headers, "retry-after"), now)
-    words = envelope.message if envelope else ""
-    fast = "exceeded the limit" in words.lower() and not _is_about_the_files(words)
-    if status == _TOO_FAST or code == _RATE_CODE or fast or (status == _TOO_LARGE and wait is not None):
-        return RateLimited(wait, message, status, code)
-    if status < _BROKEN:
-        return _verdict(status, code, words, files, message)
+        return Paused(reason, answer.code, answer.message, status)
+    wait = retry_after(answer.header("retry-after"), now)
+    if _is_too_fast(answer) or (status == _TOO_LARGE and wait is not None):
+        return RateLimited(wait, answer.message, status, answer.code)
+    return _verdict(answer, files) if status < _BROKEN else None
+
+
+def _pause(answer: _Answer) -> PauseReason | None:
+    """Find why the queue must pause. The service's own word is more exact than the status around it."""
+    if answer.code in _CODES:
+        return _CODES[answer.code]
+    words = answer.words.lower()
+    if "enough points" in words:
+        return PauseReason.NO_CREDITS
+    if "no static resource" in words:
+        return PauseReason.GONE
+    return None if _is_too_fast(answer) else _STATUSES.get(answer.status)
+
+
+def _is_too_fast(answer: _Answer) -> bool:
+    if answer.status == _TOO_FAST or answer.code == _RATE_CODE:
+        return True
+    words = answer.words
+    return "exceeded the limit" in words.lower() and not is_about_the_files(words, rejecting=_is_rejecting(answer))
+
+
+def _is_rejecting(answer: _Answer) -> bool:
+    return answer.status in _REJECTING or answer.code == _BAD_PARAMETER
+
+
+def _verdict(answer: _Answer, files: int) -> TooMany | BadRequest | None:
+    """Find what the service has against these very files."""
+    cap = too_many(answer.words, files)
+    if cap or (cap is not None and _is_rejecting(answer)):
+        return TooMany(cap or None, answer.message, answer.status, answer.code)
+    field = named_field(answer.words)
+    if _is_rejecting(answer) or (answer.code == _AMBIGUOUS and field is not None):
+        return BadRequest(answer.code or str(answer.status), answer.message, field, answer.status)
     return None
 
 
-def _verdict(status: int, code: str, words: str, files: int, message: str) -> TooMany | BadRequest | None:
-    """Find what the service has against these very files."""
-    rejecting = status in _REJECTING or code == _BAD_PARAMETER
-    cap = _too_many(words, files)
-    if cap or (rejecting and cap is not None):
-        return TooMany(cap or None, message, status, code)
-    field = _field(words)
-    names_a_field = code == _AMBIGUOUS and field is not None
-    return BadRequest(code or str(status), message, field, status) if rejecting or names_a_field else None
-
-
-def _pause(status: int, envelope: Envelope | None) -> PauseReason | None:
-    """Find why the queue must pause. The service's own word is more exact than the status around it."""
-    if envelope is not None:
-        if envelope.code in _CODES:
-            return _CODES[envelope.code]
-        words = envelope.message.lower()
-        if "enough points" in words:
-            return PauseReason.NO_CREDITS
-        if "no static resource" in words:
-            return PauseReason.GONE
-        if envelope.code == _RATE_CODE or "exceeded the limit" in words:
-            return None
-    return _STATUSES.get(status)
-
-
-def _too_many(words: str, files: int) -> int | None:
-    """Read a message about the number of files: the cap, or 0 if it names none; None if it is about something else."""
-    if files <= 1 or not (_FILES.search(words) and _LIMIT.search(words)) or _SIZE.search(words) or _field(words):
-        return None
-    named = [int(number) for number in _CAP.findall(words)]
-    others = [int(number) for number in _NUMBER.findall(words)]
-    for numbers in (named, others):
-        fitting = {number for number in numbers if 0 < number < files}
-        if len(fitting) == 1:
-            return fitting.pop()
-    return 0
-
-
-def _is_about_the_files(words: str) -> bool:
-    """Tell a limit on what was sent ("number of files exceeded the limit") from the limit on requests."""
-    if _REQUESTS.search(words):
-        return False
-    return bool(_FILES.search(words) or _SIZE.search(words) or _field(words))
-
-
-def _field(words: str) -> str | None:
-    """Name the metadata field that a message speaks of: the first one in it."""
-    found = {match.start(): field for field, pattern in _FIELDS.items() if (match := pattern.search(words))}
-    return found[min(found)] if found else None
+def _doubt(answer: _Answer) -> Doubt:
+    if answer.status >= _BROKEN:
+        return Doubt.SERVER_ERROR
+    return Doubt.NO_ANSWER if answer.body is None else Doubt.NONSENSE
 
 
 def _hit(entry: object) -> Hit | None:
     found = image_id(entry)
     name = entry.get("name") if isinstance(entry, dict) else None
     return Hit(found, name) if found is not None and isinstance(name, str) and name else None
-
-
-def _message(status: int, envelope: Envelope | None, body: bytes | None) -> str:
-    """Say in one line what was answered, in the service's words where it has some."""
-    if envelope is not None and envelope.message.strip():
-        return printable(envelope.message)
-    words = glimpse(body) if envelope is None else ""
-    return f"HTTP {status}: {words}" if words else f"HTTP {status} without a message"
-
-
-def _doubt(status: int) -> Doubt:
-    return Doubt.SERVER_ERROR if status >= _BROKEN else Doubt.NONSENSE
-
-
-def _is_success(status: int) -> bool:
-    return 200 <= status < 300
-
-
-def _is_redirect(status: int) -> bool:
-    return 300 <= status < 400
-
-
-def _header(headers: Mapping[str, str], name: str) -> str | None:
-    return next((value for key, value in headers.items() if key.lower() == name), None)

@@ -98,6 +98,16 @@ class Transport(HTTPAdapter):
         return {"socket_options": SOCKET_OPTIONS, "blocksize": _BLOCK, "ssl_context": self._tls}
 
 
+_EXPLAINED: Final[Mapping[type[Exception], str]] = {
+    urllib3.exceptions.NameResolutionError: "the name of the service cannot be resolved",
+    urllib3.exceptions.ConnectTimeoutError: "no connection in time",
+    urllib3.exceptions.TimeoutError: "nothing came in time",
+    TimeoutError: "nothing came in time",
+    http.client.RemoteDisconnected: "the connection was closed without an answer",
+    http.client.HTTPException: "what came back is not HTTP",
+}
+
+
 def explain(error: BaseException) -> str:
     """Say in a few words what the network did: the innermost reason, without addresses of objects."""
     cause = error
@@ -106,14 +116,11 @@ def explain(error: BaseException) -> str:
         if inner is None:
             break
         cause = inner
+    words = next((words for kind, words in _EXPLAINED.items() if isinstance(cause, kind)), None)
+    if words is not None:
+        return words
     if isinstance(cause, ssl.SSLCertVerificationError):
         return printable(f"the certificate of the service is not trusted: {cause.verify_message}")
-    if isinstance(cause, urllib3.exceptions.NameResolutionError):
-        return "the name of the service cannot be resolved"
-    if isinstance(cause, (urllib3.exceptions.ConnectTimeoutError, requests.ConnectTimeout)):
-        return "no connection in time"
-    if isinstance(cause, (TimeoutError, urllib3.exceptions.TimeoutError)):
-        return "nothing came in time"
     if isinstance(cause, OSError) and cause.strerror:
         return printable(cause.strerror.lower())
     return printable(f"{type(cause).__name__}: {cause}")
@@ -162,10 +169,13 @@ def _decode(body: bytes, encoding: str, limit: int) -> bytes | None:
 
 
 def _tls_context(ca_file: Path | None) -> ssl.SSLContext:
+    """Verify host and chain. Not ssl.create_default_context: it obeys $SSLKEYLOGFILE and would leak."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     try:
-        return ssl.create_default_context(cafile=str(ca_file or DEFAULT_CA_BUNDLE_PATH))
+        context.load_verify_locations(cafile=str(ca_file or DEFAULT_CA_BUNDLE_PATH))
     except OSError as error:
         raise ConfigError(
             f"the certificates in {ca_file or DEFAULT_CA_BUNDLE_PATH} cannot be used: {error.strerror or error}",
             hint="set api.ca_file to a file of PEM certificates, or leave it empty",
         ) from error
+    return context

@@ -137,6 +137,7 @@ class PlainConnection(urllib3.connection.HTTPConnection):
 
     def request(self, *arguments: Any, **options: Any) -> None:
         """Send the request. BrokenPipeError: not all of it, but there may be an answer."""
+        self._hurry = False
         body = options.get("body")
         if not isinstance(body, Outgoing):
             super().request(*arguments, **options)
@@ -145,7 +146,6 @@ class PlainConnection(urllib3.connection.HTTPConnection):
             self.connect()
         body.attach(self.sock)
         self.timeout = body.patience
-        self._hurry = False
         try:
             super().request(*arguments, **options)
         except TimeoutError as error:
