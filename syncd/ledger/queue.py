@@ -115,10 +115,15 @@ class Queue:
             by_photo = group_by_photo(found)
             return [_owed(row, by_photo.get(row.photo_id, [])) for row in rows]
 
-    def next_due(self, now: float) -> float | None:
+    def next_due(self) -> float | None:
         """Tell when the next entry is due (it may be in the past); None when nothing is owed."""
         with self._store.read() as connection:
-            return connection.execute(_NEXT_DUE, {"now": now}).scalar()
+            return connection.execute(_NEXT_DUE).scalar()
+
+    def last_sent_at(self) -> float | None:
+        """Tell when the last request left."""
+        with self._store.read() as connection:
+            return connection.execute(text("SELECT sent_at FROM requests ORDER BY id DESC LIMIT 1")).scalar()
 
     def claim(self, claim: Claim, now: float) -> int:
         """Commit the intent: READY -> SENDING with the marker. Durable when this returns. Give the request's number.

@@ -71,6 +71,12 @@ class Territory:
             rows = connection.execute(_ROOTS).all()
         return [RootRecord(r.path, r.device, r.first_scan_at is not None, bool(r.has_places), r.absent) for r in rows]
 
+    def sample(self, root: bytes, most: int = 24) -> list[bytes]:
+        """Give some paths below a root at which photos lay when last seen: a few are enough to know the root by."""
+        with self._store.read() as connection:
+            rows = connection.execute(_SAMPLE, {"root": root, "most": most})
+            return [row.folder + b"/" + row.name if row.folder else row.name for row in rows]
+
     def known_looks(self, root: bytes, folder: bytes) -> dict[bytes, KnownLook]:
         """Give the present places of one folder, by name, with the look at which each was seen."""
         with self._store.read() as connection:
@@ -180,6 +186,11 @@ _ROOTS = text("""
         SELECT 1 FROM folders JOIN places ON places.folder_id = folders.id
         WHERE folders.root_id = roots.id AND places.gone_at IS NULL) AS has_places
     FROM roots WHERE NOT dropped ORDER BY path
+""")
+_SAMPLE = text("""
+    SELECT folders.path AS folder, min(places.name) AS name
+    FROM roots JOIN folders ON folders.root_id = roots.id JOIN places ON places.folder_id = folders.id
+    WHERE roots.path = :root AND places.gone_at IS NULL GROUP BY folders.id LIMIT :most
 """)
 _FOLDER = (
     select(folders.c.id)

@@ -85,6 +85,11 @@ class Shut:
     why: str
 
 
+def next_slot(gate: Gate, pace: float | None, now: float) -> float:
+    """Tell when the pace lets the next request leave, whatever it is. A clock that was set back does not hold it up."""
+    return min(gate.left_at, now) + max(pace or 0.0, gate.interval or 0.0)
+
+
 def opening(gate: Gate, pace: float | None) -> Go | Shut:
     """Tell from when on the next request may leave. `pace` is the configured distance in seconds; None: no limit."""
     distance = max(pace or 0.0, gate.interval or 0.0)

@@ -111,6 +111,10 @@ class Settling:
             (place, wait.since) for place, wait in self._waits.items() if monotonic - wait.since >= self._give_up_after
         ]
 
+    def places(self) -> list[PlacePath]:
+        """Return all that wait."""
+        return list(self._waits)
+
     def forget(self, place: PlacePath) -> None:
         """Let a candidate go: it is not there any more, or no candidate any more."""
         self._waits.pop(place, None)

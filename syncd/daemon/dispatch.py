@@ -1,0 +1,438 @@
+"""The way out: ask the ledger what is due, plan, commit the intent, send, commit what came of it.
+
+The plan is single-threaded: `turn` is called by one thread. The threads of `in_flight` only move bytes.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import threading
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, Future, wait
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final, Protocol
+
+from syncd.daemon.clock import Clock, local_midnight, next_local_midnight
+from syncd.daemon.receipts import Meaning, Request, meaning
+from syncd.daemon.voice import Said, Voice
+from syncd.errors import ReachError
+from syncd.ledger.lookups import Lookups, Pending
+from syncd.ledger.queue import Claim, Queue
+from syncd.ledger.rows import Owed
+from syncd.lifecycle import Outcome, State, backoff
+from syncd.model import Labels, Look, PlacePath, RequestMetadata
+from syncd.rules import union
+from syncd.settings import UploadSettings
+from syncd.upload import pace
+from syncd.upload.batches import Limits, fill, marked, metadata_for
+from syncd.upload.body import SendFile
+from syncd.upload.lookup import Found, Missing, adopt, next_lookup
+from syncd.upload.names import new_marker, wire_name
+from syncd.upload.replies import Doubt, Hit, Reply, SearchFailed, Stored, Unanswered
+
+OLDEST_EVERY: Final = 10
+"""Every so many requests takes the longest waiting, so that nothing waits for ever."""
+LINGER: Final = 2.0
+"""Seconds for which an entry waits for mates while the intake is at work."""
+_HEADS: Final = 16
+_RETRY_FILE: Final = 60.0
+
+
+class Sender(Protocol):
+    """The client of the service."""
+
+    def send(
+        self,
+        metadata: RequestMetadata,
+        files: Sequence[SendFile],
+        *,
+        completing: Callable[[], None],
+        leaving: Callable[[], None] | None = None,
+        cancel: threading.Event | None = None,
+    ) -> Reply:
+        """Send one request; never raises for trouble of the network."""
+        ...
+
+    def search(self, marker: str, unique_id: str | None) -> tuple[Hit, ...] | SearchFailed:
+        """Look images up by their marker."""
+        ...
+
+
+class Opener(Protocol):
+    """Opens photos below their roots."""
+
+    def open_photo(self, place: PlacePath) -> tuple[int, Look]:
+        """Open a regular file; the caller closes it. Raises FileNotFoundError or ReachError."""
+        ...
+
+
+class Labeller(Protocol):
+    """The folder rules."""
+
+    def labels(self, place: PlacePath, capture: object) -> Labels:
+        """Give what the rules say of a place."""
+        ...
+
+
+class Rest(StrEnum):
+    """Why nothing leaves at the moment."""
+
+    NOTHING_OWED = "nothing is owed"
+    UNDER_WAY = "requests are under way"
+    PACE = "the pace"
+    LINGER = "waiting for photos with the same metadata"
+    BACK_OFF = "waiting for the next try"
+    UNANSWERED = "the last request was not answered"
+    BUDGET = "the budget of the day is spent"
+    PAUSED = "paused"
+
+
+@dataclass(frozen=True, slots=True)
+class Idle:
+    """Nothing can leave now. `until` (seconds since the epoch) is when to ask again; None: not before something new."""
+
+    rest: Rest
+    until: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Flight:
+    """A request under way."""
+
+    request_id: int
+    request: Request
+    places: tuple[PlacePath, ...]
+    files: tuple[SendFile, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """A look-up under way."""
+
+    pending: Pending
+
+
+class Dispatch:
+    """Sends what is owed. Everything that it decides is in the ledger before it happens, or can be decided again."""
+
+    def __init__(  # noqa: PLR0913  (what it joins is what it is)
+        self,
+        *,
+        queue: Queue,
+        lookups: Lookups,
+        rules: Labeller,
+        settings: UploadSettings,
+        as_utc: bool,
+        sender: Sender,
+        opener: Opener,
+        executor: Executor,
+        clock: Clock,
+        voice: Voice,
+        rng: random.Random,
+        look_again: Callable[[PlacePath], None],
+        intake_busy: Callable[[], bool] = lambda: False,
+        answered: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._queue = queue
+        self._lookups = lookups
+        self._rules = rules
+        self._settings = settings
+        self._as_utc = as_utc
+        self._sender = sender
+        self._opener = opener
+        self._executor = executor
+        self._clock = clock
+        self._voice = voice
+        self._rng = rng
+        self._look_again = look_again
+        self._intake_busy = intake_busy
+        self._answered = answered
+        self._gate = pace.Gate.from_json(queue.gate())
+        self._flights: dict[Future[Reply], Flight] = {}
+        self._searches: dict[Future[tuple[Hit, ...] | SearchFailed], Search] = {}
+        self._left_lock = threading.Lock()
+        self._left_at = queue.last_sent_at() or 0.0
+        self._count = 0
+        self.cancel = threading.Event()
+        """Set it to have the requests under way given up, where they are not complete yet."""
+        self.outcomes: Counter[State] = Counter()
+        """What became of entries in this run."""
+
+    @property
+    def gate(self) -> pace.Gate:
+        """The gate as it stands."""
+        return self._gate
+
+    @property
+    def in_flight(self) -> int:
+        """How many requests are under way."""
+        return len(self._flights) + len(self._searches)
+
+    def probe_now(self) -> None:
+        """Let one request try at once, where a pause or an open breaker has it wait."""
+        self._set_gate(pace.probe_now(self._gate, self._clock.now()))
+
+    def hold(self, reason: str) -> None:
+        """Pause the queue until a person says how to go on."""
+        self._set_gate(pace.held_for_a_person(self._gate, reason, self._clock.now()))
+
+    def release(self) -> None:
+        """End a pause."""
+        self._set_gate(pace.released(self._gate))
+
+    def turn(self) -> Idle | None:  # noqa: PLR0911  (one return for each reason to rest)
+        """Settle what came back, and let one request leave; None: call again at once."""
+        self._collect()
+        if self.in_flight >= self._settings.in_flight:
+            return Idle(Rest.UNDER_WAY)
+        now = self._clock.now()
+        idle = self._gate_is_shut(now)
+        if idle is not None:
+            return idle
+        if self._look_up(now):
+            return None
+        opening = pace.opening(self._gate, self._settings.pace)
+        if isinstance(opening, pace.Shut) or (opening.probe and self.in_flight):
+            return Idle(Rest.UNDER_WAY)
+        due = self._queue.next_due()
+        if due is None:
+            return Idle(Rest.NOTHING_OWED, self._lookups.next_due())
+        if opening.at > now:
+            return Idle(Rest.UNANSWERED if self._gate.unanswered else Rest.BACK_OFF, opening.at)
+        budget = self._budget(now)
+        if budget == 0:
+            return Idle(Rest.BUDGET, next_local_midnight(now))
+        most = 1 if opening.probe else self._settings.batch_files
+        return self._send_next(most if budget is None else min(most, budget), due, now)
+
+    def _gate_is_shut(self, now: float) -> Idle | None:
+        """Tell whether neither uploads nor look-ups may leave: the queue is paused, or the pace has it wait."""
+        with self._left_lock:
+            self._gate = pace.leaving(self._gate, max(self._gate.left_at, self._left_at))
+        pause = self._gate.pause
+        if pause is not None and (pause.probe_at is None or pause.probe_at > now):
+            return Idle(Rest.PAUSED, pause.probe_at)
+        slot = pace.next_slot(self._gate, self._settings.pace, now)
+        if slot > now:
+            owed = self._queue.next_due() is not None or self._lookups.next_due() is not None
+            return Idle(Rest.PACE, slot) if owed else Idle(Rest.NOTHING_OWED)
+        return None
+
+    def finish(self, deadline: float | None) -> None:
+        """Let what is under way come to its end, at most so many seconds; what is not complete then is given up."""
+        if deadline is not None:
+            wait(self._under_way(), timeout=deadline)
+            self.cancel.set()
+        wait(self._under_way())
+        self._collect()
+
+    def _under_way(self) -> list[Future[Any]]:
+        return [*self._flights, *self._searches]
+
+    def _collect(self) -> None:
+        for future in [f for f in self._flights if f.done()]:
+            flight = self._flights.pop(future)
+            for file in flight.files:
+                os.close(file.fd)
+            self._settle(flight, future.result())
+        for search_future in [f for f in self._searches if f.done()]:
+            self._looked_up(self._searches.pop(search_future).pending, search_future.result())
+
+    def _send_next(self, most: int, due: float, now: float) -> Idle | None:
+        """Plan around the entries that come first, and send the first batch that need not wait for mates."""
+        lingering = False
+        oldest = self._count % OLDEST_EVERY == OLDEST_EVERY - 1
+        for head in self._queue.head(self._settings.order, now, oldest=oldest, limit=_HEADS):
+            chosen = self._choose(head, most, now)
+            if chosen is None:
+                continue
+            batch, metadata, full = chosen
+            if not full and self._intake_busy() and now - batch[0].arrived_at < LINGER:
+                lingering = True
+                continue
+            self._launch(batch, metadata, now)
+            return None
+        if lingering:
+            return Idle(Rest.LINGER, now + LINGER / 4)
+        lookup = self._lookups.next_due()
+        until = max(due, now + 0.05)
+        return Idle(Rest.BACK_OFF, until if lookup is None else min(until, lookup))
+
+    def _choose(self, head: int, most: int, now: float) -> tuple[tuple[Owed, ...], RequestMetadata, bool] | None:
+        """Plan one request around an entry; also tell whether it is full."""
+        files = min(most, self._gate.batch_cap or most)
+        mates = self._queue.mates(head, now, limit=max(64, 8 * files))
+        wanted = [(owed, labels) for owed in mates if (labels := self._labels(owed)) is not None]
+        if not wanted or wanted[0][0].entry_id != head:
+            return None
+        first, labels = wanted[0]
+        metadata = metadata_for(first.capture, labels, as_utc=self._as_utc, omit=first.omit)
+        equal = [
+            owed
+            for owed, its in wanted
+            if metadata_for(owed.capture, its, as_utc=self._as_utc, omit=owed.omit) == metadata
+        ]
+        batch = fill(first, equal, Limits(files, self._settings.batch_bytes))
+        full = len(batch) >= min(files, first.split or files) or len(batch) < len(equal)
+        return batch, metadata, full
+
+    def _labels(self, owed: Owed) -> Labels | None:
+        """Give the labels of an entry by the rules of this moment; None where no present place is wanted."""
+        found = [self._rules.labels(place, owed.capture) for place in owed.places]
+        wanted = [
+            its for its in found if its.skipped is None and (not owed.namespace or its.namespace == owed.namespace)
+        ]
+        return union(wanted) if wanted else None
+
+    def _launch(self, batch: Sequence[Owed], metadata: RequestMetadata, now: float) -> None:
+        opened = [(owed, found) for owed in batch if (found := self._open(owed, now)) is not None]
+        if not opened:
+            return
+        try:
+            flight = self._claim(opened, metadata, now)
+        except BaseException:
+            for _, (_, file) in opened:
+                os.close(file.fd)
+            raise
+        self._count += 1
+        self._set_left(now)
+        request_id = flight.request_id
+        future = self._executor.submit(
+            self._sender.send,
+            flight.request.metadata,
+            flight.files,
+            completing=lambda: self._queue.completing(request_id, self._clock.now()),
+            leaving=lambda: self._set_left(self._clock.now()),
+            cancel=self.cancel,
+        )
+        self._flights[future] = flight
+        future.add_done_callback(lambda _: self._answered())
+
+    def _claim(
+        self, opened: Sequence[tuple[Owed, tuple[PlacePath, SendFile]]], metadata: RequestMetadata, now: float
+    ) -> Flight:
+        marker = new_marker(os.urandom(8))
+        with_marker = self._settings.marker and all("tags" not in owed.omit for owed, _ in opened)
+        outgoing = marked(metadata, marker) if with_marker else metadata
+        files = tuple(file for _, (_, file) in opened)
+        claim = Claim(
+            marker=marker,
+            marked=with_marker,
+            metadata=outgoing,
+            files=tuple((owed.entry_id, file.wire_name, file.size) for owed, (_, file) in opened),
+        )
+        request_id = self._queue.claim(claim, now)
+        request = Request(tuple(owed for owed, _ in opened), outgoing, with_marker, self._settings.lookup_after)
+        return Flight(request_id, request, tuple(place for _, (place, _) in opened), files)
+
+    def _open(self, owed: Owed, now: float) -> tuple[PlacePath, SendFile] | None:
+        """Open a photo at the first of its places that has it; None, and a later try, where none has."""
+        for place in owed.places:
+            try:
+                fd, look = self._opener.open_photo(place)
+            except (FileNotFoundError, ReachError, OSError):
+                self._look_again(place)
+                continue
+            if look.size == owed.size:
+                name = wire_name(place.name, owed.digest, owed.type)
+                return place, SendFile(fd, owed.size, owed.digest, name, owed.type.mime)
+            os.close(fd)
+            self._look_again(place)
+        self._queue.defer(owed.entry_id, now + min(_RETRY_FILE, 1.0 + backoff(owed.attempts + 1, self._rng)))
+        return None
+
+    def _settle(self, flight: Flight, reply: Reply) -> None:
+        now = self._clock.now()
+        reply = self._refuse_known_ids(reply)
+        what = meaning(flight.request, reply, now, self._rng)
+        before = self._gate.pause
+        self._gate = pace.after(self._gate, what.gate, self._settings.pace, now, self._rng)
+        self._queue.settle(flight.request_id, what.answer, what.receipts, self._gate.to_json(), now)
+        self._tell(flight, what)
+        if self._gate.pause is not None and (before is None or before.reason != self._gate.pause.reason):
+            self._voice.say(Said.PAUSED, None, self._gate.pause.reason)
+        elif before is not None and self._gate.pause is None:
+            self._voice.say(Said.RESUMED, None, "the service takes photos again")
+        if what.answer.outcome is Outcome.CHANGED:
+            for place in flight.places:
+                self._look_again(place)
+
+    def _refuse_known_ids(self, reply: Reply) -> Reply:
+        if isinstance(reply, Stored):
+            held = self._queue.held_ids(reply.ids)
+            if held:
+                said = f"the service gave an id that another photo has already: {', '.join(sorted(held))}"
+                return Unanswered(Doubt.IDS, said, 200, "0000")
+        return reply
+
+    def _tell(self, flight: Flight, what: Meaning) -> None:
+        for receipt, place in zip(what.receipts, flight.places, strict=True):
+            self.outcomes[receipt.to] += 1
+            said = _SAID.get(receipt.to) or _SAID_OF_READY.get(what.answer.outcome, Said.NOT_SENT)
+            self._voice.say(said, place.path, receipt.image_id or receipt.reason)
+
+    def _look_up(self, now: float) -> bool:
+        pending = self._lookups.due(now)
+        if pending is None:
+            return False
+        self._set_left(now)
+        future = self._executor.submit(self._sender.search, pending.marker, pending.namespace)
+        self._searches[future] = Search(pending)
+        future.add_done_callback(lambda _: self._answered())
+        # Until its answer is there it must not be due again.
+        self._lookups.postpone(pending, now + 2 * self._settings.lookup_after + 300.0)
+        return True
+
+    def _looked_up(self, pending: Pending, answer: tuple[Hit, ...] | SearchFailed) -> None:
+        now = self._clock.now()
+        if isinstance(answer, SearchFailed):
+            self._lookups.postpone(pending, now + self._settings.lookup_after)
+            if answer.limited or answer.paused is not None:
+                outcome = Outcome.THROTTLED if answer.limited else Outcome.PAUSED
+                said = f"{answer.paused}: {answer.message}" if answer.paused else answer.message
+                answered = pace.Answered(outcome, 0, said, retry_after=answer.retry_after)
+                self._set_gate(pace.after(self._gate, answered, self._settings.pace, now, self._rng))
+            return
+        missing = [Missing(entry_id, name) for entry_id, name in pending.missing]
+        found = [Found(hit.id, hit.name) for hit in answer]
+        adopted = adopt(missing, found, self._queue.held_ids([hit.id for hit in answer]))
+        next_at = next_lookup(pending.lookups + 1, pending.sent_at, self._settings.lookup_after)
+        self._lookups.done(pending, adopted, next_at, now)
+        for image_id in adopted.values():
+            self.outcomes[State.UPLOADED] += 1
+            self._voice.say(Said.FOUND, None, f"image id {image_id}, marker {pending.marker}")
+        rest = len(missing) - len(adopted)
+        if rest and next_at is None and self._settings.unanswered == "resend":
+            self._lookups.resend(pending, now)
+
+    def _budget(self, now: float) -> int | None:
+        """Count the photos that may still leave today; None: no budget."""
+        if not self._settings.daily_uploads:
+            return None
+        return max(0, self._settings.daily_uploads - self._queue.sent_since(local_midnight(now)))
+
+    def _set_left(self, now: float) -> None:
+        """Note that something leaves; called from the threads that send, too."""
+        with self._left_lock:
+            self._left_at = max(self._left_at, now)
+
+    def _set_gate(self, gate: pace.Gate) -> None:
+        self._gate = gate
+        self._queue.set_gate(gate.to_json())
+
+
+_SAID = {
+    State.UPLOADED: Said.UPLOADED,
+    State.REFUSED: Said.REFUSED,
+    State.UNANSWERED: Said.UNANSWERED,
+}
+_SAID_OF_READY = {
+    Outcome.NOT_SENT: Said.NOT_SENT,
+    Outcome.CHANGED: Said.CHANGED,
+    Outcome.THROTTLED: Said.THROTTLED,
+    Outcome.REJECTED: Said.REJECTED,
+    Outcome.PAUSED: Said.NOT_SENT,
+}
