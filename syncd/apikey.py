@@ -61,24 +61,31 @@ def read_key(api: ApiSettings, env: Mapping[str, str]) -> ApiKey:
 def _from_file(path: Path) -> ApiKey:
     name = printable(str(path))
     try:
-        # Not blocking: a FIFO in the place of the key would otherwise hold the start up for ever.
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        status, content = _read(path)
     except OSError as error:
         what = "is not there" if isinstance(error, FileNotFoundError) else f"cannot be read: {error.strerror}"
         raise ConfigError(
             f"the key file {name} {what}", hint="write the key into it, or correct key_file in [api]"
         ) from error
-    with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise ConfigError(f"the key file {name} is not a regular file", hint="name a file as key_file in [api]")
-        content = file.read(_LONGEST_KEY + 1)
+    if not stat.S_ISREG(status.st_mode):
+        raise ConfigError(f"the key file {name} is not a regular file", hint="name a file as key_file in [api]")
     warnings = []
     if status.st_mode & (stat.S_IROTH | stat.S_IWOTH | stat.S_IWGRP):
         mode = stat.S_IMODE(status.st_mode)
         warnings.append(f"others can read or change the key file {name} (mode {mode:o}); do: chmod 600 {name}")
     # Latin-1 takes every byte, so that what does not belong there is found and named below.
     return _checked(content.removeprefix(b"\xef\xbb\xbf").decode("latin-1"), name, tuple(warnings))
+
+
+def _read(path: Path) -> tuple[os.stat_result, bytes]:
+    """Give the status of a file, and its start if it is a regular one."""
+    # Not blocking: a FIFO in the place of the key would otherwise hold the start up for ever.
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        status = os.fstat(descriptor)
+        return status, os.read(descriptor, _LONGEST_KEY + 1) if stat.S_ISREG(status.st_mode) else b""
+    finally:
+        os.close(descriptor)
 
 
 def _checked(text: str, source: str, warnings: tuple[str, ...]) -> ApiKey:
