@@ -47,6 +47,8 @@ class FolderListing:
     subfolders: int
     """How many folders lie in it, other roots and ignored ones included; links to folders are none."""
     error: str | None = None
+    reason: Ignored | None = None
+    """Why the whole folder is ignored, if it is."""
 
 
 @dataclass(slots=True)
@@ -142,7 +144,7 @@ class _Walk:
             return
         frame.names = sorted(content.names, reverse=True)
         self._push(frame)
-        yield FolderListing(folder, content.files, content.ignored, len(frame.names), content.error)
+        yield FolderListing(folder, content.files, content.ignored, len(frame.names), content.error, reason)
 
     def _list(self, fd: int, folder: bytes, reason: Ignored | None) -> _Content | None:
         """List an open folder. None: the walk was stopped in the middle."""
