@@ -1,0 +1,112 @@
+"""One pass over a file's bytes: hands them out front to back and takes both digests on the way, in flat memory."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable
+
+import xxhash
+
+CHUNK = 1 << 20
+
+
+class Stream:
+    """The bytes of one file, read once in chunks.
+
+    Whoever walks the structure says of each stretch whether it belongs to the picture. All bytes go into the SHA-256,
+    those of the picture also into the XXH3-128.
+    """
+
+    def __init__(self, read: Callable[[int, int], bytes], size: int, *, chunk: int = CHUNK) -> None:
+        """`read(length, offset)` is that of os.pread; nothing beyond `size` is asked for. Its OSError goes through."""
+        self._read = read
+        self._chunk = chunk
+        self._limit = size
+        self._fetched = 0
+        self._buffer = b""
+        self._at = 0
+        self._all = hashlib.sha256()
+        self._picture = xxhash.xxh3_128()
+        self.zero_tail = 0
+        """How many zero bytes end what has been fetched so far."""
+
+    @property
+    def position(self) -> int:
+        """How many bytes have been consumed."""
+        return self._fetched - len(self._buffer) + self._at
+
+    @property
+    def size(self) -> int:
+        """How many bytes have been fetched: the file's size, once the stream is drained."""
+        return self._fetched
+
+    def peek(self, length: int) -> bytes:
+        """Return the next bytes without consuming them; fewer only where the file ends."""
+        while len(self._buffer) - self._at < length and self._fetch():
+            pass
+        return self._buffer[self._at : self._at + length]
+
+    def take(self, length: int, *, picture: bool = True) -> bytes:
+        """Consume and return up to `length` bytes; the caller bounds `length`."""
+        found = self.peek(length)
+        self._consume(len(found), picture=picture)
+        return found
+
+    def skip(self, length: int, *, picture: bool = True) -> bool:
+        """Consume `length` bytes and tell whether there were so many."""
+        while length > 0:
+            available = len(self._buffer) - self._at
+            if not available:
+                if not self._fetch():
+                    return False
+                continue
+            step = min(length, available)
+            self._consume(step, picture=picture)
+            length -= step
+        return True
+
+    def search(self, pattern: re.Pattern[bytes], width: int) -> bytes | None:
+        """Consume up to the next match of a pattern that is `width` bytes wide, and return the match (not consumed)."""
+        while True:
+            match = pattern.search(self._buffer, self._at)
+            if match:
+                self._consume(match.start() - self._at, picture=True)
+                return match.group()
+            self._consume(max(0, len(self._buffer) - self._at - (width - 1)), picture=True)
+            if not self._fetch():
+                self._consume(len(self._buffer) - self._at, picture=True)
+                return None
+
+    def drain(self) -> None:
+        """Consume what is left, as bytes of the picture."""
+        self._consume(len(self._buffer) - self._at, picture=True)
+        while self._fetch():
+            self._consume(len(self._buffer), picture=True)
+
+    def digest(self) -> str:
+        """SHA-256 of all bytes fetched, 64 hex digits."""
+        return self._all.hexdigest()
+
+    def picture_digest(self) -> str:
+        """XXH3-128 of the bytes of the picture consumed, 32 hex digits."""
+        return self._picture.hexdigest()
+
+    def _consume(self, length: int, *, picture: bool) -> None:
+        if picture and length:
+            self._picture.update(memoryview(self._buffer)[self._at : self._at + length])
+        self._at += length
+
+    def _fetch(self) -> bool:
+        """Add a chunk to the buffer; false at the end of the file."""
+        wanted = min(self._chunk, self._limit - self._fetched)
+        chunk = self._read(wanted, self._fetched) if wanted > 0 else b""
+        if not chunk:
+            return False
+        self._all.update(chunk)
+        self._fetched += len(chunk)
+        body = len(chunk.rstrip(b"\0"))
+        self.zero_tail = len(chunk) - body if body else self.zero_tail + len(chunk)
+        self._buffer = self._buffer[self._at :] + chunk if self._at < len(self._buffer) else chunk
+        self._at = 0
+        return True
