@@ -84,12 +84,13 @@ def summary(holdings: Holdings) -> str:
     size = sum(image.size for image in holdings.images)
     distinct = len({image.sha256 for image in holdings.images})
     twice = len(holdings.images) - distinct
-    copies = f" <strong>{twice:,} of them are second copies of the same bytes.</strong>" if twice else ""
+    copies = f" <strong>{twice:,} are second copies of the same bytes.</strong>" if twice else ""
     names = ", ".join(plain(name) for name in holdings.namespaces) or "none yet"
     return (
         f"<p><strong>{len(holdings.images):,} images</strong>, {size / 1e6:,.1f} MB. Namespaces: {names}.{copies}</p>\n"
         f"<p>Since the start: {counts.requests:,} requests, {counts.uploads:,} of them uploads: "
-        f"{counts.accepted:,} good, {counts.rejected:,} rejected, {counts.lost:,} with a lost answer, {counts.failed:,} failed.</p>"
+        f"{counts.accepted:,} good, {counts.rejected:,} rejected, "
+        f"{counts.lost:,} with a lost answer, {counts.failed:,} failed.</p>"
     )
 
 
