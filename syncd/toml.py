@@ -78,7 +78,7 @@ class Problems:
 
     def add(self, key: KeyPath, text: str) -> None:
         """Note what is wrong at a key, or at the nearest table around it that stands in the file."""
-        self.add_at(self.line(key), f"{_named(key)}: {text}")
+        self.add_at(self.line(key), f"{printable(_named(key), 100)}: {text}")
 
     def add_at(self, line: int, text: str) -> None:
         """Note what is wrong in a line (0: in no line of its own)."""
@@ -144,6 +144,11 @@ class Table:
         return value if isinstance(value, str) else ""
 
     @property
+    def name(self) -> str:
+        """The table as it stands in the file: [name] or [[name]]."""
+        return f"[[{self.at[0]}]]" if len(self.at) > 1 else f"[{self.at[0]}]"
+
+    @property
     def unasked(self) -> list[str]:
         """The keys of the file that nobody asked for."""
         return [key for key in self._values if key not in self.asked]
@@ -152,22 +157,23 @@ class Table:
 class Document:
     """A TOML file of sections: `[name]` once, `[[name]]` any number of times."""
 
+    broken: bool
+    """The text is no TOML; the problems say where, and there are no sections."""
+
     def __init__(self, text: str, path: Path) -> None:
         self.problems = Problems(path)
         self._values: Mapping[str, object] = {}
         self._tables: list[Table] = []
         self._names: list[str] = []
+        self.broken = True
         try:
             self._values = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
-            self.broken = True
-            self._note_syntax(str(error), text)
-        except RecursionError:
-            self.broken = True
-            self.problems.add_at(0, "is nested too deeply to be a configuration")
-        else:
-            self.broken = False
             self.problems.lines = find_lines(text)
+            self.broken = False
+        except tomllib.TOMLDecodeError as error:
+            self._note_syntax(str(error), text)
+        except (RecursionError, ValueError):  # the latter for a whole number of thousands of digits
+            self.problems.add_at(0, "is nested too deeply, or has too long a number, to be a configuration")
 
     def section(self, name: str) -> Table:
         """Give the section `[name]`, empty where the file has none."""
@@ -190,21 +196,18 @@ class Document:
 
     def note_unknown(self, explain: Callable[[str], str | None]) -> None:
         """Note every key and section that nobody asked for. `explain` may know better what to do about a key."""
-        homes = {key: f"[{table.at[0]}]" for table in self._tables for key in table.asked}
+        homes = {key: table.name for table in self._tables for key in table.asked}
         for name in self._values:
-            if name not in self._names:
-                better = explain(name)
-                home = f" it belongs below {homes[name]}" if name in homes else nearest(name, self._names)
-                self.problems.add(
-                    (name,), better or f"there is no such section{home or f'; there are {_listed(self._names)}'}"
-                )
+            if name in self._names:
+                continue
+            home = f"; it belongs below {homes[name]}" if name in homes else nearest(name, self._names)
+            fallback = f"there is no such section{home or f'; there are {_listed(self._names)}'}"
+            self.problems.add((name,), explain(name) or fallback)
         for table in self._tables:
             for key in table.unasked:
                 home = f"; it belongs below {homes[key]}" if key in homes else f"; there are {_listed(table.asked)}"
-                better = explain(key)
-                self.problems.add(
-                    (*table.at, key), better or f"there is no such key{nearest(key, table.asked) or home}"
-                )
+                fallback = f"there is no such key{nearest(key, table.asked) or home}"
+                self.problems.add((*table.at, key), explain(key) or fallback)
 
     def _table(self, values: Mapping[str, object], at: KeyPath) -> Table:
         table = Table(values, at, self.problems)
@@ -245,7 +248,7 @@ def count(low: int, high: int) -> Reader[int]:
     def read(value: object) -> int:
         if isinstance(value, bool) or not isinstance(value, int):
             raise wrong(f"must be a whole number without quotes, not {shown(value)}")
-        return _within(value, low, high, str)
+        return _within(value, low, high, shown)
 
     return read
 
@@ -293,13 +296,13 @@ def size(low: int, high: int) -> Reader[int]:
 
     def read(value: object) -> int:
         if isinstance(value, int) and not isinstance(value, bool):
-            return _within(value, low, high, str)
+            return _within(value, low, high, shown)
         found = re.fullmatch(r"([0-9]{1,15}(?:\.[0-9]{1,9})?)(B|KB|MB|GB)", value) if isinstance(value, str) else None
         if found is None:
             raise wrong(
                 f'{shown(value)} is no size; write bytes as a whole number, or a text like "64MB" (KB, MB, GB; decimal)'
             )
-        return _within(int(Decimal(found[1]) * _BYTES[found[2]]), low, high, str)
+        return _within(int(Decimal(found[1]) * _BYTES[found[2]]), low, high, shown)
 
     return read
 
