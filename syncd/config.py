@@ -288,9 +288,7 @@ def _warnings(settings: Settings, problems: toml.Problems) -> tuple[str, ...]:
     for where, tags in tagged:
         for position, tag in enumerate(tags):
             if "," in tag:
-                notes.add(
-                    (*where, "tags", position), f"the comma of {shown(tag)} becomes a space: write two tags for two"
-                )
+                notes.add((*where, "tags", position), f"the comma in {shown(tag)} becomes a space; write two tags")
     names: dict[str, str] = {}
     named = [(("folder", index), folder.namespace) for index, folder in enumerate(settings.folders)]
     named += [(("rule", index), rule.namespace) for index, rule in enumerate(settings.rules) if rule.namespace]

@@ -1,0 +1,191 @@
+"""What the single values of a configuration can be."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from syncd import config_values as values
+from syncd.toml import ValueProblemError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+HOME = {"HOME": "/home/u"}
+
+
+PACES = {"1/s": 1.0, "2/s": 0.5, "1/min": 60.0, "1/m": 60.0, "30/h": 120.0, "1/d": 86400.0, "0.5/s": 2.0, "off": None}
+
+
+@pytest.mark.parametrize(("text", "seconds"), PACES.items())
+def test_a_pace_is_the_seconds_between_two_requests(text: str, seconds: float | None) -> None:
+    assert values.pace(text) == seconds
+
+
+@pytest.mark.parametrize(
+    ("value", "url"),
+    [
+        ("https://api.memories.ai/serve/api/v1/", "https://api.memories.ai/serve/api/v1"),
+        ("https://host:8443/x//", "https://host:8443/x"),
+        ("http://127.0.0.1:8123", "http://127.0.0.1:8123"),
+        ("http://127.5.5.5", "http://127.5.5.5"),
+        ("http://localhost:80/a", "http://localhost:80/a"),
+        ("http://[::1]:80/a", "http://[::1]:80/a"),
+        ("HTTPS://Host/a", "HTTPS://Host/a"),
+    ],
+)
+def test_base_urls(value: str, url: str) -> None:
+    assert values.base_url(value) == url
+
+
+@pytest.mark.parametrize("value", ["", "http://proxy.example:3128", "https://me:word@proxy.example"])
+def test_proxies(value: str) -> None:
+    assert values.proxy(value) == value
+
+
+@pytest.mark.parametrize(
+    ("value", "path"),
+    [
+        ("/a/b", "/a/b"),
+        ("/a//b/./c/", "/a/b/c"),
+        ("//a", "/a"),
+        ("/", "/"),
+        ("~", "/home/u"),
+        ("~/Pictures", "/home/u/Pictures"),
+        ("/a/..b/c..", "/a/..b/c.."),
+        ("/with space/ü", "/with space/ü"),
+    ],
+)
+def test_paths(value: str, path: str) -> None:
+    assert str(values.whole_path(HOME)(value)) == path
+
+
+def test_no_path() -> None:
+    assert values.optional_path(HOME)("") is None
+    assert values.key_file(HOME)("") is None
+    assert values.key_file(HOME)("~/key") == Path("/home/u/key")
+
+
+@pytest.mark.parametrize(
+    ("value", "url"),
+    [
+        ("sqlite:////srv/x.db", "sqlite:////srv/x.db"),
+        ("sqlite:///~/x.db", "sqlite:////home/u/x.db"),
+        ("sqlite:////srv//./x.db", "sqlite:////srv/x.db"),
+    ],
+)
+def test_ledgers(value: str, url: str) -> None:
+    assert values.ledger_url(HOME)(value) == url
+
+
+@pytest.mark.parametrize("pattern", ["**/exports/", "*.tmp.jpg", "!keep/", "/top", "a b", "\\#x", "[ab].jpg", "é/"])
+def test_excludes(pattern: str) -> None:
+    assert values.exclude(pattern) == pattern
+
+
+WRONG: list[tuple[Callable[[object], object], object, str]] = [
+    (values.pace, "0/s", "would never send anything"),
+    (values.pace, "0.0/h", "would never send anything"),
+    (values.pace, "1", "is no pace"),
+    (values.pace, 1, "is no pace"),
+    (values.pace, True, "is no pace"),
+    (values.pace, "1/fortnight", 'write a rate like "1/s", "1/min" or "30/h", or "off"'),
+    (values.pace, "-1/s", "is no pace"),
+    (values.pace, "1 / s", "is no pace"),
+    (values.base_url, "", "must be a URL with a host"),
+    (values.base_url, "api.memories.ai/serve", "must be a URL with a host"),
+    (values.base_url, "ftp://host/x", "must be a URL with a host"),
+    (values.base_url, "https://", "must be a URL with a host"),
+    (values.base_url, "https:///path", "must be a URL with a host"),
+    (values.base_url, "https://host/a b", "must be a URL with a host"),
+    (values.base_url, "https://host/a\nb", "must be a URL with a host"),
+    (values.base_url, "https://host:port/", "is not a URL"),
+    (values.base_url, "https://host:99999/", "is not a URL"),
+    (values.base_url, "https://[::1/", "is not a URL"),
+    (values.base_url, "https://me@host/", "must hold no name or password"),
+    (values.base_url, "https://me:hush@host/", "must hold no name or password"),
+    (values.base_url, "https://host/x?hush=1", 'leave out "?" or "#"'),
+    (values.base_url, "https://host/x#hush", 'leave out "?" or "#"'),
+    (values.base_url, "http://api.memories.ai/serve", "would send the API key and the photos in clear"),
+    (values.base_url, "http://192.168.0.9/serve", "would send the API key and the photos in clear"),
+    (values.base_url, "http://127.evil.com/", "would send the API key and the photos in clear"),
+    (values.base_url, "http://localhost.evil.com/", "would send the API key and the photos in clear"),
+    (values.base_url, 3, "must be a text in quotes"),
+    (values.proxy, "proxy.example:3128", "must be a URL like http://proxy.example:3128"),
+    (values.proxy, "socks5://me:hush@host", "must be a URL like http://proxy.example:3128"),
+    (values.proxy, "http://me:hush@host:x", "must be a URL like http://proxy.example:3128"),
+    (values.whole_path(HOME), "Pictures", "is not a whole path"),
+    (values.whole_path(HOME), "./Pictures", "is not a whole path"),
+    (values.whole_path(HOME), "$HOME/Pictures", "variables are not replaced"),
+    (values.whole_path(HOME), "~other/Pictures", "is not a whole path"),
+    (values.whole_path(HOME), "", "is not a whole path"),
+    (values.whole_path(HOME), "/a/../b", 'has ".." in it'),
+    (values.whole_path(HOME), "~/../b", 'has ".." in it'),
+    (values.whole_path({}), "~/b", "$HOME is not set"),
+    (values.whole_path({"HOME": "relative"}), "~/b", "$HOME is not set"),
+    (values.whole_path(HOME), "/a\0b", "NUL"),
+    (values.key_file(HOME), "hush", "the key itself never stands here"),
+    (values.key_file(HOME), 3, "the key itself never stands here"),
+    (values.key_file({}), "~/key", "$HOME is not set"),
+    (values.ledger_url(HOME), "postgresql://me:hush@host/db", "PostgreSQL is not supported yet"),
+    (values.ledger_url(HOME), "postgresql+psycopg://host/db", "PostgreSQL is not supported yet"),
+    (values.ledger_url(HOME), "mysql://me:hush@host/db", "must be sqlite:/// and a path"),
+    (values.ledger_url(HOME), "/srv/ledger.db", "must be sqlite:/// and a path"),
+    (values.ledger_url(HOME), "sqlite://", "must be sqlite:/// and a path"),
+    (values.ledger_url(HOME), "sqlite:///", "a ledger in memory"),
+    (values.ledger_url(HOME), "sqlite:///:memory:", "a ledger in memory"),
+    (values.ledger_url(HOME), "sqlite:///ledger.db", "is not a whole path"),
+    (values.ledger_url(HOME), "sqlite:////srv/x.db?mode=ro", 'without "?"'),
+    (values.ledger_url(HOME), "sqlite:////srv/", "must end with the name of a file"),
+    (values.namespace, "", "must not be empty"),
+    (values.namespace, "  ", "must not be empty"),
+    (values.namespace, " x", "has blanks around it"),
+    (values.namespace, "a\nb", "control or invisible characters"),
+    (values.namespace, "a\u200bb", "control or invisible characters"),
+    (values.namespace, "x" * 101, "has 101 characters; 100 are the most"),
+    (values.namespace, None, "must be a text"),
+    (values.tag(()), "", "has nothing in it that can be sent"),
+    (values.tag(()), " , ", "has nothing in it that can be sent"),
+    (values.tag(()), "\u202e", "has nothing in it that can be sent"),
+    (values.tag(()), "{trip}", "{trip} is no placeholder here"),
+    (values.tag(("trip",)), "{tripp}", "did you mean trip?"),
+    (values.tag(()), "{year", 'a single "{"'),
+    (values.tag(()), "x" * 201, "has 201 characters; 200 are the most"),
+    (values.match, "/x", "leave out the first"),
+    (values.match, "**.jpg", "has to be a whole segment"),
+    (values.camera, " ", "must not be empty"),
+    (values.exclude, "!", "is no gitignore pattern"),
+    (values.exclude, "x\\", "is no gitignore pattern"),
+    (values.exclude, "[z-a]", "is no gitignore pattern"),
+    (values.exclude, "", "matches nothing"),
+    (values.exclude, "# note", "matches nothing"),
+    (values.exclude, "/", "matches nothing"),
+    (values.exclude, "a\nb", "matches nothing"),
+]
+
+
+@pytest.mark.parametrize(("read", "value", "words"), WRONG)
+def test_a_wrong_value_says_what_would_be_right_and_no_secret(
+    read: Callable[[object], object], value: object, words: str
+) -> None:
+    with pytest.raises(ValueProblemError, match=re.escape(words)) as caught:
+        read(value)
+    assert "hush" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("env", "path"),
+    [
+        ({"HOME": "/home/u", "XDG_CONFIG_HOME": "/x"}, "/x"),
+        ({"HOME": "/home/u"}, "/home/u/.config"),
+        ({"HOME": "/home/u", "XDG_CONFIG_HOME": ""}, "/home/u/.config"),
+        ({"HOME": "/home/u", "XDG_CONFIG_HOME": "relative"}, "/home/u/.config"),
+        ({}, "None"),
+        ({"HOME": ""}, "None"),
+    ],
+)
+def test_base_directories(env: dict[str, str], path: str) -> None:
+    assert str(values.xdg_directory(env, "XDG_CONFIG_HOME", ".config")) == path
