@@ -102,41 +102,44 @@ class _Walk:
         self._root = root
         self._filters = filters
         self._stop = stop
+        self._stopped = False
         prefix = root.path.rstrip(b"/") + b"/"
         self._nested = {path[len(prefix) :].rstrip(b"/") for path in nested if path.startswith(prefix)}
         self._path: list[_Frame] = []
 
     def run(self, below: bytes) -> Iterator[FolderListing]:
         try:
-            reason = self._filters.folder(below)
-            yield from self._enter(below, lambda: self._root.open_folder(below), reason)
-            while self._path and not self._stop():
+            yield from self._enter(below, self._filters.folder(below))
+            while self._path and not self._stopping():
                 frame = self._path[-1]
                 if not frame.names:
                     _close(self._path.pop())
                     continue
                 name = frame.names.pop()
                 folder = frame.folder + b"/" + name if frame.folder else name
-                if folder in self._nested:
-                    continue
-                reason = frame.reason or self._filters.subfolder(folder)
-                yield from self._enter(folder, lambda name=name: self._open(name), reason)  # type: ignore[misc]
+                if folder not in self._nested:
+                    yield from self._enter(folder, frame.reason or self._filters.subfolder(folder))
         finally:
             for frame in self._path:
                 _close(frame)
 
-    def _enter(self, folder: bytes, opening: Callable[[], int], reason: Ignored | None) -> Iterator[FolderListing]:
+    def _stopping(self) -> bool:
+        # Once stopped, for good: a folder that was left in the middle would otherwise look as if it were not there.
+        self._stopped = self._stopped or self._stop()
+        return self._stopped
+
+    def _enter(self, folder: bytes, reason: Ignored | None) -> Iterator[FolderListing]:
         try:
-            fd = opening()
+            fd = self._open(folder)
         except (OSError, ReachError) as error:
             if not isinstance(error, OSError) or error.errno not in _VANISHED:
-                yield FolderListing(folder, {}, {}, 0, _sentence(error))
+                yield FolderListing(folder, {}, {}, 0, _sentence(error), reason)
             return
         seen = os.fstat(fd)
         frame = _Frame(folder, fd, (seen.st_dev, seen.st_ino), reason, [])
         if any(above.identity == frame.identity for above in self._path):
             _close(frame)
-            yield FolderListing(folder, {}, {}, 0, "it is mounted inside itself, and was not entered again")
+            yield FolderListing(folder, {}, {}, 0, "it is mounted inside itself, and was not entered again", reason)
             return
         content = self._list(fd, folder, reason)
         if content is None:
@@ -177,7 +180,7 @@ class _Walk:
         candidates.sort()
         files, refused = content.files, 0
         for start in range(0, len(candidates), _STATS_BETWEEN_STOPS):
-            if start and self._stop():
+            if start and self._stopping():
                 return False
             for _, name, entry in candidates[start : start + _STATS_BETWEEN_STOPS]:
                 try:
@@ -200,8 +203,11 @@ class _Walk:
         if far > 0:
             _close(self._path[far])
 
-    def _open(self, name: bytes) -> int:
-        return os.open(name, _ENTER, dir_fd=self._descriptor(len(self._path) - 1))
+    def _open(self, folder: bytes) -> int:
+        """Open a folder from the one above it on the current path; the first one from the root."""
+        if not self._path:
+            return self._root.open_folder(folder)
+        return os.open(folder.rpartition(b"/")[2], _ENTER, dir_fd=self._descriptor(len(self._path) - 1))
 
     def _descriptor(self, index: int) -> int:
         """Return the descriptor of a folder on the current path, opened again if it was closed on the way down."""
