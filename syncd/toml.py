@@ -74,7 +74,7 @@ class Problems:
 
     path: Path
     lines: Mapping[KeyPath, int] = field(default_factory=dict)
-    _found: list[tuple[int, str]] = field(default_factory=list)
+    _found: dict[tuple[int, str], None] = field(default_factory=dict)
 
     def add(self, key: KeyPath, text: str) -> None:
         """Note what is wrong at a key, or at the nearest table around it that stands in the file."""
@@ -84,8 +84,7 @@ class Problems:
         """Note what is wrong in a line (0: in no line of its own)."""
         place = f"{printable(str(self.path))}:{line}" if line else printable(str(self.path))
         sentence = SECRET.sub("sk-...", f"{place}: {text}")
-        if (line, sentence) not in self._found:
-            self._found.append((line, sentence))
+        self._found[line, sentence] = None
 
     def line(self, key: KeyPath) -> int:
         """Give the line in which a key stands, or that of the table around it, or 0."""
