@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from alembic import context
 from sqlalchemy import Connection
 
+from alembic import context
 from syncd.ledger.schema import metadata
 from syncd.ledger.store import Store
 

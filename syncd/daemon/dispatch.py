@@ -23,7 +23,7 @@ from syncd.ledger.lookups import Lookups, Pending
 from syncd.ledger.queue import Claim, Queue
 from syncd.ledger.rows import Owed
 from syncd.lifecycle import Outcome, State, backoff
-from syncd.model import Labels, Look, PlacePath, RequestMetadata
+from syncd.model import Capture, Labels, Look, PlacePath, RequestMetadata
 from syncd.rules import union
 from syncd.settings import UploadSettings
 from syncd.upload import pace
@@ -72,7 +72,7 @@ class Opener(Protocol):
 class Labeller(Protocol):
     """The folder rules."""
 
-    def labels(self, place: PlacePath, capture: object) -> Labels:
+    def labels(self, place: PlacePath, capture: Capture) -> Labels:
         """Give what the rules say of a place."""
         ...
 

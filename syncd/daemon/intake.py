@@ -16,7 +16,7 @@ from typing import Final, Protocol
 
 from syncd.daemon.clock import Clock
 from syncd.daemon.voice import Said, Voice
-from syncd.errors import ReachError
+from syncd.errors import NotNowError, ReachError
 from syncd.ledger.judgement import too_large
 from syncd.ledger.sightings import Recorded, Sighting, Sightings
 from syncd.ledger.territory import AsideReason, Territory
@@ -39,6 +39,10 @@ class Reader(Protocol):
 
     def extract(self, fd: int, *, stop: Callable[[], bool] | None = None) -> Photo:
         """Give digests, type, fitness and capture; raises OSError where the file cannot be read."""
+        ...
+
+    def retire_if_idle(self) -> None:
+        """Let the worker go where it has not been needed for a while."""
         ...
 
 
@@ -92,10 +96,19 @@ class Intake:
         self._pending: list[Sighting] = []
         self._pending_since = 0.0
         self._again: deque[PlacePath] = deque()
+        self._busy = False
+        self._given_up: set[PlacePath] = set()
         self.tally = Tally()
 
-    def scan(self, path: bytes) -> bool:
-        """Compare a whole root with the ledger; tell whether it was seen to the end."""
+    def scan(self, path: bytes) -> int | None:
+        """Compare a whole root with the ledger; give how many folders it watches, None if it was not seen."""
+        self._busy = True
+        try:
+            return self._scan(path)
+        finally:
+            self._busy = False
+
+    def _scan(self, path: bytes) -> int | None:
         known = next((root for root in self._territory.roots() if root.path == path), None)
         absent = presence(
             path,
@@ -105,7 +118,7 @@ class Intake:
         )
         if absent is not None:
             self._note_absence(path, str(absent), known.absent if known else None)
-            return False
+            return None
         self.tally.absent.discard(path)
         if known is not None and known.absent is not None:
             self._voice.say(Said.RETURNED, path, "scanning it")
@@ -113,12 +126,13 @@ class Intake:
             visited, unseen, counts = self._compare(root, b"")
             self.flush()
             if self._stop.is_set():
-                return False
+                return None
             self._forget_folders(path, visited, unseen)
             self._set_aside_unsettled(path)
             self._territory.scanned(path, root.device, counts, self._clock.now())
         self._voice.say(Said.SCANNED, path, f"{len(visited)} folders")
-        return True
+        filters = self._filters[path]
+        return sum(filters.folder(folder) is None for folder in visited)
 
     def look_below(self, place: PlacePath) -> None:
         """Compare one folder that appeared (`place` names it) and all below it with the ledger."""
@@ -167,6 +181,10 @@ class Intake:
             self._tell(sighting, result)
         self._recorded()
 
+    def is_busy(self) -> bool:
+        """Tell whether more photos may be recorded any moment. From any thread."""
+        return self._busy
+
     def halt(self) -> None:
         """End after the file in hand; what is left is found by the next scan. From any thread."""
         self._stop.set()
@@ -175,13 +193,20 @@ class Intake:
         """Count the files that have not settled."""
         return len(self._settling)
 
-    def unsettled(self) -> list[PlacePath]:
-        """Give the files that have not settled for ten minutes, and put them aside with that word."""
+    def set_aside_given_up(self) -> None:
+        """Name the files that have not settled for ten minutes, and set them aside as unsettled."""
         monotonic = self._clock.monotonic()
-        given_up = self._settling.unsettled(monotonic)
-        for place, since in given_up:
-            self._voice.say(Said.UNSETTLED, place.path, f"has been changing for {monotonic - since:.0f} s")
-        return [place for place, _ in given_up]
+        told = {place for place, _ in self._settling.unsettled(monotonic)}
+        for place in told - self._given_up:
+            self._voice.say(Said.UNSETTLED, place.path, "it has been changing for ten minutes")
+        detail = "it has been changing for ten minutes"
+        new = sorted(told - self._given_up)
+        self._territory.put_aside([(place, AsideReason.UNSETTLED, detail) for place in new], self._clock.now())
+        self._given_up = told
+
+    def rest(self) -> None:
+        """Let what is idle go: the extraction worker."""
+        self._reader.retire_if_idle()
 
     def next_due(self) -> float | None:
         """Tell, on the monotonic clock, when a file that waits is due for another look."""
@@ -250,9 +275,10 @@ class Intake:
         try:
             photo = self._reader.extract(fd, stop=self._stop.is_set)
             after = os.fstat(fd)
+        except NotNowError:
+            return
         except OSError as error:
-            if not self._stop.is_set():
-                self._put_unreadable(place, f"reading failed: {error.strerror or error}")
+            self._put_unreadable(place, f"reading failed: {error.strerror or error}")
             return
         finally:
             os.close(fd)

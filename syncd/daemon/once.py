@@ -63,6 +63,20 @@ def sync(pipeline: Pipeline, *, wait: float, stop: threading.Event, wake: thread
     return _result(pipeline, idle, interrupted=stop.is_set())
 
 
+def scan_only(pipeline: Pipeline, *, wait: float, stop: threading.Event, wake: threading.Event) -> None:
+    """Scan and record as a sync does, and send nothing."""
+    scanning = _Scanning(pipeline, wait, stop, wake)
+    scanning.start()
+    while scanning.alive():
+        wake.wait(_LOOK)
+        wake.clear()
+        if stop.is_set():
+            break
+    scanning.end()
+    if scanning.error is not None:
+        raise scanning.error
+
+
 class _Scanning:
     """The intake of one sync, on a thread of its own."""
 

@@ -44,7 +44,7 @@ class Pipeline:
         """The roots, in the order of the configuration."""
         return list(self.filters)
 
-    def prepare(self, key: str) -> None:
+    def prepare(self, key: str | None) -> None:
         """Recover what a process that died left behind, and apply settings that changed. Before any scan."""
         now = self.clock.now()
         unanswered, ready = self.queue.recover(now)
@@ -55,7 +55,8 @@ class Pipeline:
         self.territory.configure(self.roots)
         rejudge(self.store, self.rules.labels, self.policy, self.settings.fingerprint, now)
         refit(self.store, self.settings.upload.max_file_bytes, now)
-        self._check_account(key)
+        if key is not None:
+            self._check_account(key)
 
     def status(self) -> Status:
         """Count everything."""

@@ -58,6 +58,7 @@ class Listed:
     capture: Capture
     sent_tags: tuple[str, ...] | None
     """What was sent with it; None before it is uploaded."""
+    uploaded_at: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +125,22 @@ def status(store: Store) -> Status:
             last_scan_at=one.last_scan_at,
             gate=fact(connection, "gate"),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Outstanding:
+    """What would be sent: photos, their bytes, and how many groups of equal capture metadata they form."""
+
+    photos: int
+    bytes: int
+    groups: int
+
+
+def owed(store: Store) -> Outstanding:
+    """Count what is owed."""
+    with store.read() as connection:
+        row = connection.execute(_OWED).one()
+    return Outstanding(row.photos, row.total, row.groups)
 
 
 def listed(store: Store) -> Iterator[Listed]:
@@ -195,10 +212,15 @@ def _listed(row: Row[Any]) -> Listed:
         reason=reason,
         capture=capture_of(row),
         sent_tags=tuple(sent["tags"]) if sent else None,
+        uploaded_at=row.uploaded_at,
     )
 
 
 _STATES = text("SELECT state, withdrawn, count(*) AS entries FROM entries GROUP BY state, withdrawn")
+_OWED = text("""
+    SELECT count(*) AS photos, coalesce(sum(size), 0) AS total, count(DISTINCT group_key) AS groups
+    FROM entries WHERE state = 'ready' AND withdrawn = 0
+""")
 _ASIDE = text("""
     SELECT aside.reason, count(*) AS files
     FROM aside JOIN folders ON folders.id = aside.folder_id JOIN roots ON roots.id = folders.root_id
@@ -223,14 +245,16 @@ _TOTALS = text("""
 """)
 _LIST_COLUMNS = """
     SELECT roots.path AS root, folders.path AS folder, places.name, places.namespace, places.unwanted, photos.*,
-           entries.state, entries.withdrawn, entries.image_id, entries.reason AS entry_reason, entries.sent_metadata
+           entries.state, entries.withdrawn, entries.image_id, entries.reason AS entry_reason, entries.sent_metadata,
+           entries.uploaded_at
     FROM roots
     JOIN folders ON folders.root_id = roots.id
     JOIN places ON places.folder_id = folders.id
     JOIN photos ON photos.id = places.photo_id
-    LEFT JOIN entries ON entries.id = (
-        SELECT one.id FROM entries AS one WHERE one.photo_id = coalesce(photos.edit_of, photos.id)
-        ORDER BY one.namespace <> places.namespace, one.id LIMIT 1)
+    LEFT JOIN entries ON entries.id = coalesce(
+        (SELECT own.id FROM entries AS own
+         WHERE own.photo_id = coalesce(photos.edit_of, photos.id) AND own.namespace = places.namespace),
+        (SELECT min(first.id) FROM entries AS first WHERE first.photo_id = coalesce(photos.edit_of, photos.id)))
     WHERE places.gone_at IS NULL AND NOT roots.dropped
 """
 _LIST = text(f"{_LIST_COLUMNS} ORDER BY roots.path, folders.path, places.name")

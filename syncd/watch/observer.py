@@ -11,7 +11,6 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from typing import Final
 
 from watchdog.events import (
@@ -22,6 +21,7 @@ from watchdog.events import (
     FileSystemMovedEvent,
 )
 
+from syncd.settings import WatchMode
 from syncd.watch.filters import Filter
 from syncd.watch.health import Fault, Problem, Vitals, diagnose, limit_reached, watch_limit
 from syncd.watch.hints import HintBatch, Hints
@@ -32,14 +32,6 @@ __all__ = ["Handler", "HintBatch", "Hints", "WatchMode", "WatchedRoot", "Watcher
 
 _TRY_AGAIN: Final = 600.0
 """Seconds after which a root that could not be watched is tried again, although no limit was raised."""
-
-
-class WatchMode(StrEnum):
-    """How a root is watched. The values are those of `watch` in the configuration."""
-
-    AUTO = "auto"
-    EVENTS = "events"
-    POLL = "poll"
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +178,7 @@ class Watcher:
         real = os.path.realpath(path)
         watch.problem, watch.polled, watch.folders, watch.poked_at = None, None, None, None
         watch.mounts = concerning(real, self._mounts())
-        watch.polled = _why_polled(watch.root.mode, watch.mounts)
+        watch.polled = why_polled(watch.root.mode, watch.mounts)
         if watch.polled is not None:
             return
         handler = Handler(path, real, self._hints)
@@ -258,7 +250,7 @@ def _drop(watch: _Watch) -> None:
         observer.stop()
 
 
-def _why_polled(mode: WatchMode, mounts: Sequence[Mount]) -> str | None:
+def why_polled(mode: WatchMode, mounts: Sequence[Mount]) -> str | None:
     if mode is WatchMode.POLL:
         return "set to poll"
     silent = next((mount for mount in mounts if mount.silent), None)

@@ -1,0 +1,63 @@
+"""`init` and `check`: the first configuration, and whether everything is in place."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def init(
+    folder: Annotated[Path | None, typer.Argument(help="The folder of your photos.", show_default="~/Pictures")] = None,
+    *,
+    force: Annotated[bool, typer.Option("--force", help="Replace a configuration that is there.")] = False,
+) -> int:
+    """Write a commented configuration, with a budget of 1,000 uploads a day."""
+    import os
+
+    from syncd.cli import context
+    from syncd.cli.output import answer
+    from syncd.config import load
+    from syncd.config_template import template
+    from syncd.errors import UsageError
+
+    target = context.chosen_config() or _default_target()
+    if target.exists() and not force:
+        raise UsageError(f"{target} is there already", hint="edit it, or replace it with `syncd init --force`")
+    watched = (folder or Path.home() / "Pictures").expanduser().absolute()
+    text = template(watched)
+    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    partial = target.with_name(target.name + ".partial")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(target)
+    load(target, os.environ)
+    answer(f"{target} is written. It watches {watched}{'' if watched.is_dir() else ' (which is not there yet)'}.")
+    answer("Next: put the API key into ~/.config/syncd/api-key (mode 600), then run `syncd check` and `syncd sync`.")
+    return 0
+
+
+def check(*, as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False) -> int:
+    """Look at configuration, key, folders, watch limits, ledger and disk: all problems at once, no upload."""
+    from syncd.cli import context
+    from syncd.cli.checking import Level, findings
+    from syncd.cli.output import answer, answer_json
+    from syncd.printable import printable
+
+    found = findings(context.chosen_config())
+    if as_json:
+        answer_json([{"level": f.level, "subject": f.subject, "text": f.text, "hint": f.hint} for f in found])
+    else:
+        for finding in found:
+            answer(f"{finding.level:<8} {finding.subject:<14} {printable(finding.text)}")
+            if finding.hint:
+                answer(f"{'':<23} -> {printable(finding.hint)}")
+    return 78 if any(finding.level is Level.PROBLEM for finding in found) else 0
+
+
+def _default_target() -> Path:
+    import os
+
+    home = os.environ.get("XDG_CONFIG_HOME", "")
+    base = Path(home) if home.startswith("/") else Path.home() / ".config"
+    return base / "syncd" / "config.toml"

@@ -1,0 +1,118 @@
+"""`sync` and `run`: the main job."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from syncd.cli.wiring import Signals
+    from syncd.daemon.pipeline import Pipeline
+    from syncd.settings import Settings
+
+WAIT = "5m"
+
+
+def sync(
+    wait: Annotated[str, typer.Option(help="How long to wait for photos that are not due yet (30s, 5m).")] = WAIT,
+    *,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Look and record, but send nothing.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> int:
+    """Scan the folders, upload all that is owed, end."""
+    from syncd.cli import context
+    from syncd.cli.output import answer, answer_json
+    from syncd.cli.summary import result_json, result_lines
+    from syncd.cli.wiring import Signals
+    from syncd.cli.words import seconds_of
+    from syncd.daemon import once
+    from syncd.errors import ConfigError
+
+    settings = context.load_settings()
+    if not settings.folders:
+        raise ConfigError(f"{settings.source} names no folder to watch", hint="add a [[folder]] with its path")
+    signals = Signals()
+    seconds = seconds_of(wait, "--wait")
+    with _joined(settings, signals, dry_run=dry_run, quiet=as_json) as joined:
+        if dry_run:
+            once.scan_only(joined, wait=seconds, stop=signals.stop, wake=signals.wake)
+            return _print_plan(joined, as_json=as_json)
+        with _stopping_on_signals(signals):
+            result = once.sync(joined, wait=seconds, stop=signals.stop, wake=signals.wake)
+        status = joined.status()
+    if as_json:
+        answer_json(result_json(result, status))
+    else:
+        for line in result_lines(result, status):
+            answer(line)
+    return result.exit_code
+
+
+def run() -> int:
+    """Watch the folders and upload what is new, in the foreground, until SIGTERM or Ctrl-C."""
+    from syncd.cli import context
+    from syncd.cli.wiring import Signals, watching
+    from syncd.daemon import service
+    from syncd.errors import ConfigError
+
+    settings = context.load_settings()
+    if not settings.folders:
+        raise ConfigError(f"{settings.source} names no folder to watch", hint="add a [[folder]] with its path")
+    signals = Signals()
+    with _stopping_on_signals(signals), _joined(settings, signals, dry_run=False, quiet=True) as joined:
+        hints, watcher = watching(settings)
+        service.run(joined, watcher, hints, stop=signals.stop, wake=signals.wake)
+    return 0
+
+
+@contextmanager
+def _joined(settings: Settings, signals: Signals, *, dry_run: bool, quiet: bool) -> Iterator[Pipeline]:
+    from syncd.cli import context
+    from syncd.cli.telling import BarVoice, PlainVoice
+    from syncd.cli.wiring import pipeline
+
+    key = None if dry_run else context.load_key(settings)
+    if quiet or dry_run or not sys.stderr.isatty():
+        with pipeline(settings, key, PlainVoice(), signals) as joined:
+            yield joined
+        return
+    bar = BarVoice()
+    with pipeline(settings, key, bar, signals) as joined, bar.drawing(joined.status):
+        yield joined
+
+
+@contextmanager
+def _stopping_on_signals(signals: Signals) -> Iterator[None]:
+    """Have SIGTERM and SIGINT end the work in order; a second SIGINT ends it at once."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+
+    def on_signal(number: int, _frame: object) -> None:
+        if signals.stop.is_set() and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        signals.stop.set()
+        signals.wake.set()
+
+    for number in before:
+        signal.signal(number, on_signal)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _print_plan(joined: Pipeline, *, as_json: bool) -> int:
+    from syncd.cli.output import amount, answer, answer_json, size
+    from syncd.ledger.reports import owed
+
+    total = owed(joined.store)
+    if as_json:
+        answer_json({"photos": total.photos, "bytes": total.bytes, "requests_at_least": total.groups})
+    else:
+        answer(f"{amount(total.photos, 'photo')} would be sent, {size(total.bytes)}; nothing was sent.")
+    return 0

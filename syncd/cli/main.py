@@ -1,0 +1,101 @@
+"""The command line: the commands, and the one place where an error becomes text and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from syncd import __version__
+from syncd.cli import context
+from syncd.cli.output import complain, message
+from syncd.errors import SyncdError
+
+app = typer.Typer(
+    name="syncd",
+    help="Upload each distinct photo of your folders exactly once, and remember which path is which image.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+_HOISTED = {"--config": 1, "--log-level": 1}
+"""Options of syncd itself, with the number of their values: they are understood behind the command's name too."""
+
+
+@app.callback()
+def syncd(
+    config: Annotated[Path | None, typer.Option(help="The configuration file.", show_default=False)] = None,
+    log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
+    *,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and end.", is_eager=True)] = False,
+) -> None:
+    """Take the options that stand before the command."""
+    if version:
+        sys.stdout.write(f"syncd {__version__}\n")
+        raise typer.Exit
+    if log_level.lower() not in {"debug", "info", "warning", "error"}:
+        raise typer.BadParameter("it is one of debug, info, warning, error", param_hint="--log-level")
+    context.start(config, log_level.lower())
+
+
+def run(arguments: Sequence[str] | None = None) -> None:
+    """Run the program and end the process with its exit code."""
+    sys.exit(main(sys.argv[1:] if arguments is None else arguments))
+
+
+def main(arguments: Sequence[str]) -> int:  # noqa: PLR0911  (one return for each way to end)
+    """Run one command; give its exit code."""
+    from syncd.cli.table import register
+
+    register(app)
+    try:
+        result = app(hoist(arguments), prog_name="syncd", standalone_mode=False)
+    except SyncdError as error:
+        complain(error)
+        return error.exit_code
+    except typer.Exit as ended:
+        return ended.exit_code
+    except typer.Abort:
+        message("syncd: ended")
+        return 1
+    except KeyboardInterrupt:
+        message("syncd: interrupted; what was done is recorded, the same command goes on where it was")
+        return 75
+    except BrokenPipeError:
+        # The reader (head, less) went away: nothing more to say, also not at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 0
+    except Exception as error:
+        if hasattr(error, "exit_code") and hasattr(error, "show"):
+            error.show(file=sys.stderr)
+            return int(error.exit_code)
+        raise
+    return result if isinstance(result, int) else 0
+
+
+def hoist(arguments: Sequence[str]) -> list[str]:
+    """Move the options of syncd itself before the command's name, wherever they stand before a lone `--`."""
+    front: list[str] = []
+    rest: list[str] = []
+    words = list(arguments)
+    while words:
+        word = words.pop(0)
+        if word == "--":
+            rest += [word, *words]
+            break
+        name, equals, _ = word.partition("=")
+        if name in _HOISTED:
+            front.append(word)
+            if not equals:
+                front += words[: _HOISTED[name]]
+                del words[: _HOISTED[name]]
+        else:
+            rest.append(word)
+    return front + rest

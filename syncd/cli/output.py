@@ -1,0 +1,82 @@
+"""How syncd speaks: standard output for answers, standard error for messages; nothing foreign acts on a terminal."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+from syncd.errors import ConfigError, SyncdError
+from syncd.printable import printable
+
+
+def answer(line: str = "") -> None:
+    """Print a line of an answer. What comes from files must have been made printable before."""
+    sys.stdout.write(line + "\n")
+
+
+def message(line: str) -> None:
+    """Print a message for the person, beside the answer."""
+    sys.stderr.write(line + "\n")
+    sys.stderr.flush()
+
+
+def answer_json(value: Any) -> None:
+    """Print a JSON answer: ASCII alone, so that a path that is not UTF-8 is a surrogate escape."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=True, allow_nan=False, indent=2) + "\n")
+
+
+def answer_json_array(values: Iterable[Any]) -> None:
+    """Print a JSON array one object a line, without holding it in memory."""
+    separator = "[\n"
+    for value in values:
+        sys.stdout.write(separator + json.dumps(value, ensure_ascii=True, allow_nan=False))
+        separator = ",\n"
+    sys.stdout.write("[]\n" if separator == "[\n" else "\n]\n")
+
+
+def complain(error: SyncdError) -> None:
+    """Print an error: what happened, every problem of a configuration, what to do."""
+    message(f"syncd: {printable(error.message)}")
+    if isinstance(error, ConfigError):
+        for problem in error.problems:
+            message(f"  {printable(problem)}")
+    if error.hint:
+        message(f"  -> {printable(error.hint)}")
+
+
+def moment(seconds: float | None) -> str | None:
+    """Write a moment for JSON: ISO 8601, UTC."""
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def local_moment(seconds: float) -> str:
+    """Write a moment for a person, in the machine's time zone."""
+    return datetime.fromtimestamp(seconds).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def amount(count: int, one: str, many: str | None = None) -> str:
+    """Write a number with its noun: "1 photo", "2,385 photos"."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def size(count: float) -> str:
+    """Write bytes for a person, in decimal units."""
+    for unit in ("bytes", "KB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "bytes" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"
+
+
+def duration(seconds: float) -> str:
+    """Write a duration for a person: "45 s", "2 h 17 min"."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    if minutes < 90:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours < 48 else f"{hours // 24} days {hours % 24} h"

@@ -1,0 +1,118 @@
+"""The result of a sync and the status, as lines for a person and as JSON."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from syncd.cli.output import amount, duration, local_moment, moment
+from syncd.daemon.dispatch import Rest
+from syncd.daemon.once import Result
+from syncd.ledger.reports import Status
+from syncd.ledger.sightings import Recorded
+from syncd.lifecycle import State
+from syncd.printable import path_json, path_text, printable
+from syncd.upload.pace import Gate
+
+_MEANING = {
+    State.READY: "owed, waiting to be sent",
+    State.SENDING: "being sent",
+    State.UPLOADED: "uploaded",
+    State.UNANSWERED: "may have been stored; looked up, never sent again by itself",
+    State.REFUSED: "refused by the service; `syncd retry` tries again",
+    State.UNFIT: "cannot be sent as they are; `syncd list --state unfit` says why",
+}
+
+
+def status_json(status: Status) -> dict[str, Any]:
+    """Give the status with the fields that programs rely on."""
+    gate = Gate.from_json(status.gate)
+    return {
+        "entries": {state.value: count for state, count in status.entries.items()},
+        "withdrawn": status.withdrawn,
+        "unsettled": status.unsettled,
+        "places": status.places,
+        "photos": status.photos,
+        "ignored": status.ignored,
+        "absent": [path_json(root.root) for root in status.absent],
+        "paused": gate.pause.reason if gate.pause else None,
+        "requests": status.requests,
+        "next_lookup": moment(status.lookup_at),
+        "last_scan": moment(status.last_scan_at),
+    }
+
+
+def status_lines(status: Status) -> Iterator[str]:
+    """Give the status for a person."""
+    ignored = sum(status.ignored.values())
+    total = status.places + ignored + status.unsettled
+    yield (
+        f"{amount(total, 'file')} on disk = {amount(status.places, 'place')} of {amount(status.photos, 'photo')}"
+        f" + {ignored:,} ignored + {status.unsettled:,} unsettled"
+    )
+    for state, count in status.entries.items():
+        if count or state is State.UPLOADED:
+            yield f"  {count:>9,} {state.value:<10} {_MEANING[state]}"
+    if status.withdrawn:
+        yield f"  {status.withdrawn:>9,} withdrawn  no place any more that is to be uploaded; back with their place"
+    if ignored:
+        reasons = ", ".join(f"{count:,} {printable(reason)}" for reason, count in sorted(status.ignored.items()))
+        yield f"ignored: {reasons}"
+    for root in status.absent:
+        yield f"absent since {local_moment(root.since)}: {path_text(root.root)} ({root.reason}); nothing in it is gone"
+    yield from _standing(status)
+
+
+def _standing(status: Status) -> Iterator[str]:
+    gate = Gate.from_json(status.gate)
+    now = time.time()
+    if gate.pause:
+        yield f"paused since {local_moment(gate.pause.since)}: {printable(gate.pause.reason)}"
+        if gate.pause.probe_at is not None:
+            probe = duration(max(0.0, gate.pause.probe_at - now))
+            yield f"  one photo tries again in {probe}, or at the next `syncd sync`"
+    elif gate.unanswered:
+        yield f"the last {amount(gate.unanswered, 'request')} got no answer; single photos try until one does"
+    if status.lookup_at is not None:
+        yield f"next look-up of unanswered photos: {local_moment(status.lookup_at)}"
+    if status.last_scan_at is not None:
+        yield f"last scan {local_moment(status.last_scan_at)}, {amount(status.requests, 'request')} so far"
+
+
+def result_json(result: Result, status: Status) -> dict[str, Any]:
+    """Give what a sync came to, with the status after it."""
+    return {
+        "uploaded": result.outcomes[State.UPLOADED],
+        "refused": result.outcomes[State.REFUSED],
+        "unanswered": result.outcomes[State.UNANSWERED],
+        "unfit": result.recorded[Recorded.UNFIT],
+        "unreadable": result.unreadable,
+        "exit_code": result.exit_code,
+        "status": status_json(status),
+    }
+
+
+def result_lines(result: Result, status: Status) -> Iterator[str]:
+    """Give what a sync came to, for a person: what was done, what was not, and what to do."""
+    uploaded = result.outcomes[State.UPLOADED]
+    known = result.recorded[Recorded.KNOWN] + result.recorded[Recorded.EDIT]
+    yield f"{amount(uploaded, 'photo')} uploaded" + (f", {known:,} known already" if known else "")
+    for count, what in (
+        (result.outcomes[State.REFUSED], "refused by the service: `syncd list --state refused` names them"),
+        (result.outcomes[State.UNANSWERED], "unanswered: they may be stored, and are looked up, not sent again"),
+        (result.recorded[Recorded.UNFIT], "unfit: `syncd list --state unfit` names them"),
+        (result.unreadable, "could not be read: see above"),
+        (result.unsettled, "still being written: the next sync takes them"),
+    ):
+        if count:
+            yield f"  {count:,} {what}"
+    if result.paused is not None:
+        yield f"  paused: {printable(result.paused)}"
+    elif result.rest is Rest.BUDGET:
+        yield "  the budget of the day (daily_uploads) is spent; the rest goes on tomorrow"
+    elif result.owed_later:
+        yield f"  {status.entries[State.READY]:,} still owed: the next sync goes on"
+    if result.interrupted:
+        yield "  interrupted: the next sync goes on where this one was"
+    yield from status_lines(status)

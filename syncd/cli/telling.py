@@ -1,0 +1,152 @@
+"""The voice of a run: one line for each photo that changes state, or a progress bar on a terminal."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from syncd.cli.output import local_moment
+from syncd.daemon.voice import Said
+from syncd.ledger.reports import Status
+from syncd.lifecycle import State
+from syncd.printable import path_text, printable
+
+log = logging.getLogger("syncd")
+
+_DEBUG = frozenset({Said.KNOWN, Said.RECORDED, Said.SCANNED, Said.GONE, Said.EDIT})
+_SHOWN_BESIDE_A_BAR = frozenset(
+    {Said.REFUSED, Said.UNANSWERED, Said.UNFIT, Said.UNREADABLE, Said.ABSENT, Said.PAUSED, Said.RESUMED, Said.BUDGET}
+)
+
+
+class PlainVoice:
+    """Logs each thing that happens as one line."""
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self.counts: Counter[Said] = Counter()
+        self._quiet = quiet
+
+    def say(self, said: Said, path: bytes | None, detail: str) -> None:
+        """Log it: a warning where a person is needed; all of it for debugging alone where it is to be quiet."""
+        self.counts[said] += 1
+        if self._quiet:
+            log.debug("%s", line(said, path, detail))
+            return
+        level = logging.WARNING if said.needs_a_person else logging.DEBUG if said in _DEBUG else logging.INFO
+        log.log(level, "%s", line(said, path, detail))
+
+
+class BarVoice:
+    """Draws a progress bar of the photos of this run; only what a person must know is written above it."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[Said] = Counter()
+        self._status: Callable[[], Status] | None = None
+        self._lock = threading.Lock()
+        self._progress: Any = None
+        self._task: Any = None
+        self._asked_at = 0.0
+
+    @contextmanager
+    def drawing(self, status: Callable[[], Status]) -> Iterator[None]:
+        """Draw while the block runs; `status` counts what is owed."""
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeRemainingColumn,
+        )
+
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+        )
+        with Progress(*columns, TimeRemainingColumn(), transient=True) as progress:
+            self._status = status
+            self._progress = progress
+            self._task = progress.add_task("looking", total=None, rate="")
+            self._started = time.monotonic()
+            yield
+            self._progress = None
+
+    def say(self, said: Said, path: bytes | None, detail: str) -> None:
+        """Move the bar, and write a line where a person must know of it."""
+        with self._lock:
+            self.counts[said] += 1
+            progress = self._progress
+            if said in _SHOWN_BESIDE_A_BAR:
+                text = line(said, path, detail)
+                if progress is None:
+                    sys.stderr.write(text + "\n")
+                else:
+                    from rich.text import Text
+
+                    progress.console.print(Text(text, style="yellow"), soft_wrap=True)
+            if progress is not None and self._status is not None and time.monotonic() - self._asked_at > 0.5:
+                self._redraw(progress, self._status())
+
+    def _redraw(self, progress: Any, status: Status) -> None:
+        self._asked_at = time.monotonic()
+        done = self.counts[Said.UPLOADED]
+        entries = status.entries
+        owed = entries[State.READY] + entries[State.SENDING]
+        rate = done / max(0.1, time.monotonic() - self._started)
+        progress.update(
+            self._task, description="uploading", completed=done, total=done + owed, rate=f"{rate:.1f} photos/s"
+        )
+
+
+def line(said: Said, path: bytes | None, detail: str) -> str:
+    """Write what happened as one line that is safe on any terminal."""
+    where = f" {path_text(path)}" if path is not None else ""
+    return f"{said}{where}{': ' if detail else ''}{printable(detail)}"
+
+
+class Redacting(logging.Filter):
+    """Keeps a secret out of every log record, whoever wrote it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.secrets: set[str] = set()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Replace each secret in the finished message."""
+        text = record.getMessage()
+        for secret in self.secrets:
+            if secret in text:
+                text = text.replace(secret, "[the API key]")
+                record.msg, record.args = text, None
+        return True
+
+
+redacting = Redacting()
+
+
+class _Formatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        text = printable(record.getMessage())
+        if record.exc_info:
+            lines = self.formatException(record.exc_info).splitlines()
+            text = "\n".join([text, *(printable(one) for one in lines)])
+        level = "" if record.levelno == logging.INFO else f"{record.levelname.lower()}: "
+        return f"{local_moment(record.created)} {level}{text}"
+
+
+def set_up_logging(level: str) -> None:
+    """Send the log to standard error: the program's from `level` on, the libraries' warnings."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Formatter())
+    handler.addFilter(redacting)
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.WARNING)
+    log.setLevel(level.upper())

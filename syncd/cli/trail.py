@@ -1,0 +1,137 @@
+"""`why PATH`: everything that is known of one file, in the order in which it was decided."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from syncd.cli.output import local_moment, moment
+from syncd.ledger import reports
+from syncd.ledger.store import Store
+from syncd.model import Capture, PlacePath
+from syncd.printable import path_json, path_text, printable
+from syncd.settings import Settings
+from syncd.watch.filters import Filter
+from syncd.watch.reach import split
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """The trail of a file, for people and for programs."""
+
+    lines: list[str]
+    json: dict[str, Any]
+
+
+def explain(settings: Settings, store: Store, path: bytes) -> Explanation:
+    """Tell all that is known of the file at an absolute path, also where that is nothing."""
+    place = split(path, [bytes(folder.path) for folder in settings.folders])
+    if place is None:
+        reason = "it lies in none of the configured folders"
+        return Explanation([path_text(path), f"  not watched: {reason}"], _json(path, "not watched", reason))
+    found = reports.at_place(store, place)
+    trails = reports.trail(store, place)
+    if found:
+        shown = found[0]
+        lines = [path_text(path), f"  {shown.state}{': ' if shown.reason else ''}{printable(shown.reason or '')}"]
+        lines += _photo_lines(store, place, shown)
+        answer = _json(path, shown.state, shown.reason) | {"image_id": shown.image_id, "sha256": shown.digest}
+    else:
+        state, reason = _why_unknown(settings, store, place)
+        lines = [path_text(path), f"  {state}: {printable(reason)}"]
+        answer = _json(path, state, reason)
+    for trail in trails:
+        lines += _trail_lines(trail)
+    answer["entries"] = [_trail_json(trail) for trail in trails]
+    return Explanation(lines, answer)
+
+
+def _why_unknown(settings: Settings, store: Store, place: PlacePath) -> tuple[str, str]:
+    folder = next(folder for folder in settings.folders if bytes(folder.path) == place.root)
+    ignored = Filter(folder.exclude).why(place.folder, place.name)
+    if ignored is not None:
+        return "ignored", ignored
+    for aside, reason, detail in reports.set_aside(store):
+        if aside == place:
+            return reason, detail
+    path = Path(os.fsdecode(place.path))
+    if path.is_symlink():
+        return "ignored", "it is a symbolic link; syncd follows none below a watched folder"
+    if not path.exists():
+        return "unknown", "there is no such file, and none was seen there"
+    if not path.is_file():
+        return "ignored", "it is not a regular file"
+    return "unknown", "it was not seen yet: the next scan finds it"
+
+
+def _photo_lines(store: Store, place: PlacePath, shown: reports.Listed) -> Iterator[str]:
+    yield f"  sha256        {shown.digest}"
+    if shown.image_id is not None:
+        yield f"  image id      {shown.image_id} in namespace {printable(shown.namespace)}"
+    yield from _capture_lines(shown.capture)
+    for other in reports.other_places(store, shown.digest):
+        if other != place:
+            yield f"  also at       {path_text(other.path)}"
+
+
+def _capture_lines(capture: Capture) -> Iterator[str]:
+    if capture.taken_at is not None:
+        offset = "" if capture.offset_minutes is None else f", offset {_offset(capture.offset_minutes)}"
+        yield f"  taken at      {capture.taken_at:%Y-%m-%d %H:%M:%S}{offset}  ({capture.taken_from})"
+    if capture.camera_model is not None:
+        yield f"  camera        {printable(capture.camera_model)}  ({capture.model_from})"
+    if capture.position is not None:
+        yield f"  position      {capture.position.latitude}, {capture.position.longitude}  ({capture.position_from})"
+    for dropped in capture.dropped:
+        yield f"  not believed  {printable(dropped.tag or dropped.field)}: {printable(dropped.reason)}"
+
+
+def _trail_lines(trail: reports.Trail) -> Iterator[str]:
+    yield f"  entry {trail.entry_id}"
+    for move in trail.moves:
+        before = f"{move.before} -> " if move.before else ""
+        yield f"    {local_moment(move.at)}  {before}{move.after}: {printable(move.reason)}"
+    for one in trail.requests:
+        outcome = one.outcome or "under way"
+        told = f": {printable(one.message)}" if one.message else ""
+        request = f"request {one.request_id} as {one.wire_name}, {one.marker}"
+        yield f"    {local_moment(one.sent_at)}  {request}: {outcome}{told}"
+        if one.lookup_at is not None:
+            yield f"      looked up {one.lookups} times, next {local_moment(one.lookup_at)}"
+    if trail.sent_metadata is not None:
+        sent = ", ".join(f"{name}={printable(str(value))}" for name, value in trail.sent_metadata.items())
+        yield f"    sent with     {sent}"
+
+
+def _trail_json(trail: reports.Trail) -> dict[str, Any]:
+    return {
+        "entry": trail.entry_id,
+        "history": [{"at": moment(m.at), "from": m.before, "to": m.after, "reason": m.reason} for m in trail.moves],
+        "requests": [
+            {
+                "request": r.request_id,
+                "sent_at": moment(r.sent_at),
+                "outcome": r.outcome,
+                "code": r.code,
+                "message": r.message,
+                "wire_name": r.wire_name,
+                "marker": r.marker,
+                "lookups": r.lookups,
+                "next_lookup": moment(r.lookup_at),
+            }
+            for r in trail.requests
+        ],
+        "sent": trail.sent_metadata,
+    }
+
+
+def _json(path: bytes, state: str, reason: str | None) -> dict[str, Any]:
+    return {"path": path_json(path), "state": state, "reason": reason, "image_id": None, "sha256": None, "entries": []}
+
+
+def _offset(minutes: int) -> str:
+    sign = "-" if minutes < 0 else "+"
+    return f"{sign}{abs(minutes) // 60:02d}:{abs(minutes) % 60:02d}"

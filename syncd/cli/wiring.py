@@ -1,0 +1,144 @@
+"""The composition root: builds everything from the settings, and joins it."""
+
+from __future__ import annotations
+
+import os
+import random
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+
+from syncd.apikey import ApiKey
+from syncd.cli.places import ledger_path
+from syncd.daemon.clock import SystemClock
+from syncd.daemon.dispatch import Dispatch
+from syncd.daemon.intake import Intake
+from syncd.daemon.lock import InstanceLock
+from syncd.daemon.pipeline import Pipeline
+from syncd.daemon.voice import Voice
+from syncd.extract.extractor import Extractor, Limits
+from syncd.ledger.lookups import Lookups
+from syncd.ledger.migrate import open_ledger
+from syncd.ledger.queue import Queue
+from syncd.ledger.sightings import Policy, Sightings
+from syncd.ledger.territory import Territory
+from syncd.model import Look, PlacePath
+from syncd.rules import Rules
+from syncd.settings import Clock as WhichClock
+from syncd.settings import Copies, OnMetadataEdit, Settings
+from syncd.upload.client import Client, ClientSettings
+from syncd.watch.filters import Filter
+from syncd.watch.hints import Hints
+from syncd.watch.observer import WatchedRoot, Watcher
+from syncd.watch.reach import Root
+from syncd.watch.settle import Settling
+
+
+@dataclass(frozen=True, slots=True)
+class Signals:
+    """How the threads of one process talk: `stop` ends it, `wake` says that there is news for the way out."""
+
+    stop: threading.Event = field(default_factory=threading.Event)
+    wake: threading.Event = field(default_factory=threading.Event)
+
+
+class FreshRoots:
+    """Opens each photo through its root as it is at this moment: a disk may have come or gone since the last one."""
+
+    def open_photo(self, place: PlacePath) -> tuple[int, Look]:
+        """Open a regular file below its root; the caller closes it."""
+        with Root(place.root) as root:
+            return root.open_photo(place)
+
+
+@contextmanager
+def pipeline(settings: Settings, key: ApiKey | None, voice: Voice, signals: Signals) -> Iterator[Pipeline]:
+    """Build everything over the ledger of these settings, as the holder of its instance lock; close it in reverse.
+
+    Without a key nothing can be sent: for a dry run.
+    """
+    os.umask(0o077)
+    path = ledger_path(settings)
+    clock = SystemClock()
+    with ExitStack() as stack:
+        stack.enter_context(InstanceLock(path))
+        store = stack.enter_context(open_ledger(path, now=clock.now()))
+        extractor = stack.enter_context(Extractor(Limits(settings.extract.time_limit, settings.extract.memory_limit)))
+        client = stack.enter_context(Client(_client_settings(settings), key.reveal if key else str))
+        executor = stack.enter_context(ThreadPoolExecutor(settings.upload.in_flight, thread_name_prefix="send"))
+        rules = Rules.compile(settings.folders, settings.rules)
+        policy = Policy(
+            per_namespace=settings.upload.copies is Copies.PER_NAMESPACE,
+            keep_metadata_edits=settings.upload.on_metadata_edit is OnMetadataEdit.KEEP,
+        )
+        territory = Territory(store)
+        filters = {bytes(folder.path): Filter(folder.exclude) for folder in settings.folders}
+        queue = Queue(store)
+        halt = threading.Event()
+        intake = Intake(
+            territory=territory,
+            sightings=Sightings(store, territory, policy),
+            filters=filters,
+            reader=extractor,
+            rules=rules,
+            settling=Settling(settings.watch.settle),
+            max_file_bytes=settings.upload.max_file_bytes,
+            clock=clock,
+            voice=voice,
+            stop=halt,
+            recorded=signals.wake.set,
+        )
+        dispatch = Dispatch(
+            queue=queue,
+            lookups=Lookups(store),
+            rules=rules,
+            settings=settings.upload,
+            as_utc=settings.extract.clock is WhichClock.UTC,
+            sender=client,
+            opener=FreshRoots(),
+            executor=executor,
+            clock=clock,
+            voice=voice,
+            rng=random.Random(),  # noqa: S311  (jitter, no secret)
+            look_again=intake.look_again,
+            intake_busy=intake.is_busy,
+            answered=signals.wake.set,
+        )
+        joined = Pipeline(
+            settings=settings,
+            store=store,
+            queue=queue,
+            territory=territory,
+            rules=rules,
+            policy=policy,
+            filters=filters,
+            intake=intake,
+            dispatch=dispatch,
+            clock=clock,
+            voice=voice,
+        )
+        joined.prepare(key.reveal() if key else None)
+        yield joined
+
+
+def watching(settings: Settings) -> tuple[Hints, Watcher]:
+    """Build the watcher of all folders, and the hints that it gives."""
+    hints = Hints()
+    paths = frozenset(bytes(folder.path) for folder in settings.folders)
+    roots = [
+        WatchedRoot(
+            path=bytes(folder.path),
+            mode=folder.watch,
+            filters=Filter(folder.exclude),
+            nested=paths - {bytes(folder.path)},
+        )
+        for folder in settings.folders
+    ]
+    return hints, Watcher(roots, hints)
+
+
+def _client_settings(settings: Settings) -> ClientSettings:
+    api = settings.api
+    return ClientSettings(api.base_url, api.connect_timeout, api.answer_timeout, api.proxy, api.ca_file)
