@@ -83,11 +83,12 @@ def summary(holdings: Holdings) -> str:
     counts = holdings.counts
     size = sum(image.size for image in holdings.images)
     distinct = len({image.sha256 for image in holdings.images})
-    twice = len(holdings.images) - distinct
-    copies = f" <strong>{twice:,} are second copies of the same bytes.</strong>" if twice else ""
+    count = len(holdings.images)
+    twice = count - distinct
+    copies = f" <strong>Second copies of the same bytes: {twice:,}.</strong>" if twice else ""
     names = ", ".join(plain(name) for name in holdings.namespaces) or "none yet"
     return (
-        f"<p><strong>{len(holdings.images):,} images</strong>, {size / 1e6:,.1f} MB. Namespaces: {names}.{copies}</p>\n"
+        f"<p><strong>{count:,} image{'' if count == 1 else 's'}</strong>, {size / 1e6:,.1f} MB. Namespaces: {names}.{copies}</p>\n"
         f"<p>Since the start: {counts.requests:,} requests, {counts.uploads:,} of them uploads: "
         f"{counts.accepted:,} good, {counts.rejected:,} rejected, "
         f"{counts.lost:,} with a lost answer, {counts.failed:,} failed.</p>"

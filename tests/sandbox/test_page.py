@@ -57,12 +57,13 @@ def test_the_page_shows_what_an_image_is() -> None:
     text = parsed(page(image)).text
     for shown in ("a.jpg", "2024-02-29 10:00:00", "Canon EOS R5", "52.52", "13.405", "home", "api", "Family", image.id):
         assert shown in text
-    assert "1 images" in text
-    assert "second copies" not in text
+    assert "1 image," in text
+    assert "Second copies" not in text
 
 
 def test_second_copies_are_pointed_out() -> None:
-    assert "1 are second copies" in parsed(page(IMAGE, replace(IMAGE, id="568102998803353603"))).text
+    assert "2 images, 0.0 MB" in parsed(page(IMAGE, replace(IMAGE, id="568102998803353603"))).text
+    assert "Second copies of the same bytes: 1." in parsed(page(IMAGE, replace(IMAGE, id="568102998803353603"))).text
 
 
 def test_an_empty_sandbox_says_so() -> None:

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from syncd.errors import NotNowError, SetupError
-from syncd.sandbox.server import Sandbox
+from syncd.sandbox.server import Sandbox, listen
 from syncd.sandbox.switches import Switches
 from tests.sandbox import forms
+from tests.sandbox.forms import Sent, picture
 from tests.sandbox.test_app import API, KEY, address, ask, send
 
 
@@ -102,6 +103,25 @@ def test_a_slow_answer_does_not_keep_it_and_what_was_stored_stays(tmp_path: Path
     assert caught, "the answer was lost"
     with Sandbox(tmp_path) as again:
         assert len(again.stored()) == 1
+
+
+def test_a_client_that_does_not_read_does_not_keep_it(tmp_path: Path) -> None:
+    sandbox = Sandbox(tmp_path)
+    sandbox.start()
+    send(sandbox, forms.body(files=[Sent(content=picture("x" * 15_000_000))]))
+    with socket.socket() as conn:
+        conn.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        conn.connect(address(sandbox))
+        named = ":".join(map(str, address(sandbox)))
+        conn.sendall(f"GET /sandbox/images/{sandbox.stored()[0].id} HTTP/1.1\r\nHost: {named}\r\n\r\n".encode())
+        assert conn.recv(1)
+        stopped_within(sandbox, 2.0)
+
+
+def test_answers_are_not_held_back_by_nagle() -> None:
+    """Asyncio sets TCP_NODELAY only on sockets whose protocol is named; without it an answer takes 40 ms longer."""
+    with listen("127.0.0.1", 0) as listener:
+        assert listener.proto == socket.IPPROTO_TCP
 
 
 def test_latency_delays_the_answer(tmp_path: Path) -> None:
