@@ -88,7 +88,8 @@ def summary(holdings: Holdings) -> str:
     copies = f" <strong>Second copies of the same bytes: {twice:,}.</strong>" if twice else ""
     names = ", ".join(plain(name) for name in holdings.namespaces) or "none yet"
     return (
-        f"<p><strong>{count:,} image{'' if count == 1 else 's'}</strong>, {size / 1e6:,.1f} MB. Namespaces: {names}.{copies}</p>\n"
+        f"<p><strong>{count:,} image{'' if count == 1 else 's'}</strong>, {size / 1e6:,.1f} MB. "
+        f"Namespaces: {names}.{copies}</p>\n"
         f"<p>Since the start: {counts.requests:,} requests, {counts.uploads:,} of them uploads: "
         f"{counts.accepted:,} good, {counts.rejected:,} rejected, "
         f"{counts.lost:,} with a lost answer, {counts.failed:,} failed.</p>"
