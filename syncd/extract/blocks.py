@@ -67,10 +67,15 @@ class Findings:
         self.damage = damage
         self.picture_known = False
 
-    def break_off_at_end(self, stream: Stream, missing: str) -> None:
-        """Call the picture cut: `missing` says what should have come, the rest of the file tells in which way."""
+    def break_off_early(self, stream: Stream, missing: str, *, cut: bool = True) -> None:
+        """Call the picture incomplete: `missing` says what should have come.
+
+        A tail of zeros tells of a preallocated copy; else, with `cut`, the bytes simply ended.
+        """
         stream.drain()
         if stream.zero_tail >= ZEROS_THAT_TELL:
             self.break_off(f"{missing}: the last {stream.zero_tail:,} of {stream.size:,} bytes are zeros")
-        else:
+        elif cut:
             self.break_off(f"{missing}: the file was cut at {stream.size:,} bytes")
+        else:
+            self.break_off(missing)

@@ -30,11 +30,11 @@ def walk_bmp(stream: Stream) -> Findings:
     if needed == 0:
         findings.break_off("the header gives a width or height of 0")
     elif needed is None and stream.size <= 14 + header:
-        findings.break_off_at_end(stream, "no picture data")
+        findings.break_off_early(stream, "no picture data")
     elif needed is not None:
         start = max(offset, 14 + header)
         if start + needed > stream.size:
-            findings.break_off_at_end(stream, f"the pixels need {start + needed:,} bytes")
+            findings.break_off_early(stream, f"the picture needs {start + needed:,} bytes")
     return findings
 
 

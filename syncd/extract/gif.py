@@ -16,6 +16,7 @@ _IMAGE: Final = 0x2C
 _TRAILER: Final = 0x3B
 _XMP: Final = b"\x0bXMP DataXMP"
 _WINDOW: Final = 1 << 16
+_PADDING_THAT_TELLS: Final = 16
 _TABLE: Final = 0x80
 
 
@@ -26,13 +27,14 @@ class _Walk:
         self.stream = stream
         self.findings = Findings(picture_known=False)
         self.images = 0
+        self.padding = 0
         self.budget = STEP_LIMIT
 
     def follow(self) -> Findings:
         """Go from block to block until the trailer, or to where there is none."""
         flags = self.stream.peek(13)[10:11]
         if not flags or not self.stream.skip(13 + _table(flags[0])):
-            self.findings.break_off_at_end(self.stream, "no picture data")
+            self.findings.break_off_early(self.stream, "no picture data")
             return self.findings
         while self.budget > 0:
             self.budget -= 1
@@ -41,21 +43,22 @@ class _Walk:
                 self._end(introducer)
                 return self.findings
             if not self._block(introducer[0]):
-                self.findings.break_off_at_end(self.stream, "an image or extension is not whole")
+                self.findings.break_off_early(self.stream, "an image or extension is not whole")
                 return self.findings
         return self.findings
 
     def _end(self, introducer: bytes) -> None:
         if not self.images:
-            self.findings.break_off_at_end(self.stream, "no picture data")
+            self.findings.break_off_early(self.stream, "no picture data", cut=not introducer)
         elif introducer == bytes([_TRAILER]):
             self.stream.skip(1)
-        elif self.stream.zero_tail and not introducer:
-            self.findings.break_off_at_end(self.stream, "no trailer")
+        elif self.padding >= _PADDING_THAT_TELLS and not introducer:
+            self.findings.break_off_early(self.stream, "no trailer")
 
     def _block(self, introducer: int) -> bool:
         if introducer == 0:
-            return self._padding()
+            return self._step_over_padding()
+        self.padding = 0
         if introducer == _EXTENSION:
             is_xmp = self.stream.peek(14)[2:] == _XMP
             return self.stream.skip(2) and self._sub_blocks(keep=is_xmp)
@@ -66,10 +69,12 @@ class _Walk:
         self.images += whole
         return whole
 
-    def _padding(self) -> bool:
-        """Step over zeros between blocks: decoders do."""
+    def _step_over_padding(self) -> bool:
+        """Step over zeros between blocks, as decoders do. A preallocated copy has nothing else up to its end."""
         window = self.stream.peek(_WINDOW)
-        return self.stream.skip(len(window) - len(window.lstrip(b"\0")))
+        zeros = len(window) - len(window.lstrip(b"\0"))
+        self.padding += zeros
+        return self.stream.skip(zeros)
 
     def _sub_blocks(self, *, keep: bool) -> bool:
         """Consume a run of sub-blocks up to the empty one that ends it, and tell whether that one came."""

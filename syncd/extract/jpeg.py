@@ -45,7 +45,7 @@ class _Walk:
                 if self.end_inside:
                     self.findings.give_up()
                 else:
-                    self.findings.break_off_at_end(self.stream, _NO_END if self.scan else "no picture data")
+                    self.findings.break_off_early(self.stream, _NO_END if self.scan else "no picture data")
                 return self.findings
             if marker[1] == _END:
                 self._end()

@@ -22,16 +22,16 @@ def walk_png(stream: Stream) -> Findings:
         head = stream.peek(8)
         length, kind = int.from_bytes(head[:4], "big"), head[4:]
         if len(head) < 8:
-            findings.break_off_at_end(stream, _NO_END)
+            findings.break_off_early(stream, _NO_END)
             return findings
         if not (kind.isalpha() and kind.isascii()) or length > _LENGTH_LIMIT:
-            findings.break_off_at_end(stream, f"{_NO_END}, no valid chunk at byte {stream.position:,}")
+            findings.break_off_early(stream, f"{_NO_END}, no valid chunk at byte {stream.position:,}", cut=False)
             return findings
         if kind == b"IHDR" and not _has_size(stream.peek(16)[8:]):
             findings.break_off("the header gives a width or height of 0")
             return findings
         if not _chunk(stream, findings, kind, length):
-            findings.break_off_at_end(stream, f"the last chunk ({kind.decode('ascii')}) is not whole")
+            findings.break_off_early(stream, f"the last chunk ({kind.decode('ascii')}) is not whole")
             return findings
         pixels |= kind == b"IDAT"
         if kind == b"IEND":

@@ -38,7 +38,7 @@ class _Walk:
                 return self.findings
             head = self.stream.peek(_HEAD)
             if len(head) < _HEAD or not self._chunk(head[:4], int.from_bytes(head[4:], "little")):
-                self.findings.break_off_at_end(self.stream, f"the header promises {end:,} bytes")
+                self.findings.break_off_early(self.stream, f"the header promises {end:,} bytes")
                 return self.findings
         self.findings.give_up()
         return self.findings
