@@ -37,28 +37,63 @@ class Readable(Protocol):
         """Hand out the next bytes; none at the end."""
 
 
+class Watched:
+    """A plain connection, watched for an answer while it is written to.
+
+    Not for TLS: there bytes may come that are no answer.
+    """
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self._poll = select.poll()
+        self._poll.register(sock, select.POLLIN)
+
+    def is_answered(self) -> bool:
+        """Tell whether an answer, or the end of all answers, has come. Does not wait."""
+        if not self._poll.poll(0):
+            return False
+        try:
+            first = self._sock.recv(10, socket.MSG_PEEK)
+        except OSError:
+            return True
+        return not (first[:5] == b"HTTP/" and first[9:10] in {b"", b"1"})
+
+    def push(self, data: memoryview, patience: float) -> None:
+        """Send all of `data` (BrokenPipeError: there is an answer; TimeoutError: no progress for `patience` seconds)."""
+        poll = select.poll()
+        poll.register(self._sock, select.POLLIN | select.POLLOUT)
+        while data:
+            events = poll.poll(patience * 1000)
+            if not events:
+                raise TimeoutError("the peer stopped reading")
+            if events[0][1] & ~select.POLLOUT:
+                if self.is_answered():
+                    raise _answered()
+                poll.modify(self._sock, select.POLLOUT)  # what is there is no answer and would wake us for ever
+            if events[0][1] & select.POLLOUT:
+                data = data[self._sock.send(data) :]
+
+
 class Outgoing:
     """A body on its way: it ends early when the peer has answered or is gone, and can be cut from another thread."""
 
     def __init__(self, body: Readable, patience: float) -> None:
         self._body = body
         self._sock: socket.socket | None = None
-        self._poll: select.poll | None = None
         self._lock = threading.Lock()
         self._cut = False
+        self.watched: Watched | None = None
         self.patience = patience
-        """Seconds in which a chunk must find its way into the send buffer."""
+        """Seconds in which something must find its way into the send buffer."""
         self.stalled = False
 
     def attach(self, sock: socket.socket) -> None:
         """Take the connection that the body leaves by (BrokenPipeError: it was cut meanwhile)."""
         with self._lock:
             if self._cut:
-                raise BrokenPipeError(errno.EPIPE, "cut")
+                raise _answered()
             self._sock = sock
-        if type(sock) is socket.socket:  # under TLS bytes may come that are no answer
-            self._poll = select.poll()
-            self._poll.register(sock, select.POLLIN)
+        self.watched = Watched(sock) if type(sock) is socket.socket else None
 
     def cut(self) -> None:
         """End the connection, now or as soon as there is one."""
@@ -71,19 +106,14 @@ class Outgoing:
 
     def read(self, size: int = -1) -> memoryview:
         """Hand out the next bytes (BrokenPipeError: there is an answer to read instead)."""
-        if self._cut or self._is_answered():
-            # urllib3 takes this error for "stop sending and read what is there".
-            raise BrokenPipeError(errno.EPIPE, "the peer has answered or closed")
+        if self._cut or (self.watched is not None and self.watched.is_answered()):
+            raise _answered()
         return self._body.read(size)
 
-    def _is_answered(self) -> bool:
-        if self._poll is None or self._sock is None or not self._poll.poll(0):
-            return False
-        try:
-            first = self._sock.recv(10, socket.MSG_PEEK)
-        except OSError:
-            return True
-        return not (first[:5] == b"HTTP/" and first[9:10] in {b"", b"1"})
+
+def _answered() -> BrokenPipeError:
+    """Make the error that urllib3 takes for "stop sending and read what is there"."""
+    return BrokenPipeError(errno.EPIPE, "the peer has answered or closed")
 
 
 class _TimedReader(io.RawIOBase):
@@ -134,10 +164,12 @@ class PlainConnection(urllib3.connection.HTTPConnection):
 
     response_class = LastResponse
     _hurry = False
+    _patience = 0.0
+    _watched: Watched | None = None
 
     def request(self, *arguments: Any, **options: Any) -> None:
         """Send the request. BrokenPipeError: not all of it, but there may be an answer."""
-        self._hurry = False
+        self._hurry, self._watched = False, None
         body = options.get("body")
         if not isinstance(body, Outgoing):
             super().request(*arguments, **options)
@@ -145,12 +177,20 @@ class PlainConnection(urllib3.connection.HTTPConnection):
         if self.sock is None:
             self.connect()
         body.attach(self.sock)
-        self.timeout = body.patience
+        self.timeout = self._patience = body.patience
+        self._watched = body.watched
         try:
             super().request(*arguments, **options)
         except TimeoutError as error:
             body.stalled = self._hurry = True
             raise BrokenPipeError(errno.EPIPE, "the peer stopped reading") from error
+
+    def send(self, data: Any) -> None:
+        """Send bytes of the request, with an eye on what comes back."""
+        if self._watched is None:
+            super().send(data)
+        else:
+            self._watched.push(memoryview(data), self._patience)
 
     def getresponse(self) -> Any:
         """Read the answer, up to its body."""
