@@ -87,13 +87,14 @@ class _Scanning:
         self._wake = wake
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="intake", daemon=True)
+        self._done = False
         self.error: BaseException | None = None
 
     def start(self) -> None:
         self._thread.start()
 
     def alive(self) -> bool:
-        return self._thread.is_alive()
+        return not self._done
 
     def end(self) -> None:
         """Have it end after the file in hand."""
@@ -110,6 +111,7 @@ class _Scanning:
         except BaseException as error:  # noqa: BLE001  (handed to the main thread, which raises it)
             self.error = error
         finally:
+            self._done = True
             self._wake.set()
 
     def _settle_all(self) -> None:
