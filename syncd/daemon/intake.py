@@ -247,10 +247,10 @@ class Intake:
         except ReachError as error:
             self._put_unreadable(place, error.message)
             return
-        known = self._territory.known_looks(place.root, place.folder).get(place.name)
+        known, is_aside = self._territory.known_at(place)
         if look is None:
             self._settling.forget(place)
-            if known is not None or place.name in self._territory.names_aside(place.root, place.folder):
+            if known is not None or is_aside:
                 self._gone([place])
         elif known != (look.size, look.mtime_ns, look.ctime_ns, look.inode):
             self._consider(root, place, look)

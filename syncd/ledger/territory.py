@@ -86,6 +86,16 @@ class Territory:
             rows = connection.execute(_LOOKS, {"folder_id": number})
             return {row[0]: (row[1], row[2], row[3], row[4]) for row in rows}
 
+    def known_at(self, place: PlacePath) -> tuple[KnownLook | None, bool]:
+        """Give the look at which a present place was seen last, and whether a file is set aside there."""
+        with self._store.read() as connection:
+            number = self._find_folder(connection, place.root, place.folder)
+            if number is None:
+                return None, False
+            row = connection.execute(_LOOK, {"folder_id": number, "name": place.name}).first()
+            aside_there = connection.execute(_IS_ASIDE, {"folder_id": number, "name": place.name}).first()
+        return (None if row is None else (row[0], row[1], row[2], row[3])), aside_there is not None
+
     def folders_below(self, root: bytes) -> list[bytes]:
         """Give every folder of a root in which the ledger has a present place or a file set aside."""
         with self._store.read() as connection:
@@ -200,6 +210,10 @@ _FOLDER = (
 _LOOKS = select(places.c.name, places.c.size, places.c.mtime_ns, places.c.ctime_ns, places.c.inode).where(
     places.c.folder_id == bindparam("folder_id"), places.c.gone_at.is_(None)
 )
+_LOOK = select(places.c.size, places.c.mtime_ns, places.c.ctime_ns, places.c.inode).where(
+    places.c.folder_id == bindparam("folder_id"), places.c.name == bindparam("name"), places.c.gone_at.is_(None)
+)
+_IS_ASIDE = select(aside.c.reason).where(aside.c.folder_id == bindparam("folder_id"), aside.c.name == bindparam("name"))
 _FOLDERS_IN_USE = text("""
     SELECT folders.path FROM folders JOIN roots ON roots.id = folders.root_id
     WHERE roots.path = :root AND (
