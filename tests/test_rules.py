@@ -248,6 +248,7 @@ def test_the_marker_is_one_tag_more() -> None:
     assert wire_tags(full, "syncd-0123456789abcdef") == (*full.tags, "syncd-0123456789abcdef")
     assert len(wire_tags(full, "syncd-0123456789abcdef")) == 49
     assert wire_tags(full, None) == full.tags
+    assert len(wire_tags(Labels("n", tuple(f"t{n}" for n in range(60))), "syncd-0123456789abcdef")) == 49
 
 
 def check_wire_safe(tags: tuple[str, ...]) -> None:
