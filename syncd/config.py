@@ -1,7 +1,7 @@
 """The configuration: finds the TOML file, and makes settings of it.
 
 Everything that is wrong with a file is reported at once, each with its place. Whether folders are there is not asked: a
-drive that is not mounted is no mistake in the configuration. Only finding, loading and reading the key touch the disk.
+drive that is not mounted is no mistake in the configuration. Only finding and loading touch the disk.
 """
 
 from __future__ import annotations
@@ -15,8 +15,6 @@ from typing import TYPE_CHECKING, Final
 
 from syncd import config_values as values
 from syncd import toml
-from syncd.apikey import ApiKey, read_key
-from syncd.config_template import template
 from syncd.errors import ConfigError
 from syncd.patterns import PathGlob
 from syncd.printable import printable
@@ -42,29 +40,6 @@ from syncd.toml import shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-__all__ = [
-    "ApiKey",
-    "ApiSettings",
-    "Clock",
-    "Copies",
-    "ExtractSettings",
-    "FolderSettings",
-    "LedgerSettings",
-    "OnMetadataEdit",
-    "OnUnanswered",
-    "Order",
-    "RuleSettings",
-    "Settings",
-    "UploadSettings",
-    "WatchMode",
-    "WatchSettings",
-    "find_config",
-    "load",
-    "parse",
-    "read_key",
-    "template",
-]
 
 SYSTEM_CONFIG: Final = Path("/etc/syncd/config.toml")
 SYSTEM_LEDGER: Final = Path("/var/lib/syncd/ledger.db")
