@@ -45,7 +45,7 @@ SINGLE_IMPORTERS = {
     "alembic": "ledger",
     "requests": "upload",
     "urllib3": "upload",
-    "pydantic": "config",
+    "python_multipart": "sandbox",
     "typer": "cli",
     "rich": "cli",
     "starlette": "sandbox",

@@ -18,7 +18,7 @@ from syncd.upload.pace import Gate
 _MEANING = {
     State.READY: "owed, waiting to be sent",
     State.SENDING: "being sent",
-    State.UPLOADED: "uploaded",
+    State.UPLOADED: "stored at the service under an image id",
     State.UNANSWERED: "may have been stored; looked up, never sent again by itself",
     State.REFUSED: "refused by the service; `syncd retry` tries again",
     State.UNFIT: "cannot be sent as they are; `syncd list --state unfit` says why",

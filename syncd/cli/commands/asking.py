@@ -16,7 +16,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing el
 
 
 def status(*, as_json: AsJson = False) -> int:
-    """Count everything: what is uploaded, owed, held back, ignored, and why."""
+    """Count what is uploaded, owed, held back, ignored."""
     from syncd.cli.output import answer, answer_json
     from syncd.cli.summary import status_json, status_lines
     from syncd.ledger import reports
@@ -61,7 +61,10 @@ def list_places(
 
 
 def why(path: Annotated[str, typer.Argument(help="A file.")], *, as_json: AsJson = False) -> int:
-    """Tell the whole trail of one file: what was read, decided, sent and answered."""
+    """Tell the whole trail of one file.
+
+    What was read, decided, sent and answered, in the order in which it happened.
+    """
     from syncd.cli.output import answer, answer_json
     from syncd.cli.trail import explain
     from syncd.cli.words import absolute
@@ -82,7 +85,10 @@ def inspect(
     *,
     as_json: AsJson = False,
 ) -> int:
-    """Show what would be sent of files, without sending: digest, type, capture, labels, fitness."""
+    """Show what would be sent of files.
+
+    Digest, type, capture, labels and fitness, without sending anything.
+    """
     from syncd.cli.inspection import inspect_all, lines
     from syncd.cli.output import answer, answer_json_array
 

@@ -46,7 +46,10 @@ def resolve(
     resend: Annotated[bool, typer.Option("--resend", help="Send it again, at the risk of a second copy.")] = False,
     dismiss: Annotated[bool, typer.Option("--dismiss", help="Do not send it again.")] = False,
 ) -> int:
-    """Settle unanswered photos, which may have been stored and are never sent again by themselves."""
+    """Settle photos whose answer was lost.
+
+    They may have been stored, and are never sent again by themselves.
+    """
     from syncd.cli import context
     from syncd.cli.output import amount, answer
     from syncd.errors import UsageError

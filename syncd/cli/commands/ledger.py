@@ -10,7 +10,7 @@ import typer
 if TYPE_CHECKING:
     from syncd.settings import Settings
 
-app = typer.Typer(help="Back up, check and export the ledger; say which account it belongs to.", no_args_is_help=True)
+app = typer.Typer(help="Look after the ledger: backup, check, export.", no_args_is_help=True)
 
 
 @app.command("backup")

@@ -13,7 +13,10 @@ def init(
     *,
     force: Annotated[bool, typer.Option("--force", help="Replace a configuration that is there.")] = False,
 ) -> int:
-    """Write a commented configuration, with a budget of 1,000 uploads a day."""
+    """Write a commented configuration.
+
+    It has a budget of 1,000 uploads a day, because an upload costs money and cannot be taken back.
+    """
     import os
 
     from syncd.cli import context
@@ -38,7 +41,10 @@ def init(
 
 
 def check(*, as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False) -> int:
-    """Look at configuration, key, folders, watch limits, ledger and disk: all problems at once, no upload."""
+    """Find every problem at once, without uploading.
+
+    Looks at the configuration, the key, the folders, watch limits, the ledger and the disk.
+    """
     from syncd.cli import context
     from syncd.cli.checking import Level, findings
     from syncd.cli.output import answer, answer_json

@@ -54,7 +54,10 @@ def sync(
 
 
 def run() -> int:
-    """Watch the folders and upload what is new, in the foreground, until SIGTERM or Ctrl-C."""
+    """Watch the folders and upload what is new.
+
+    In the foreground, until SIGTERM or Ctrl-C.
+    """
     from syncd.cli import context
     from syncd.cli.wiring import Signals, watching
     from syncd.daemon import service

@@ -27,7 +27,10 @@ def sandbox(  # noqa: PLR0913, PLR0917  (each is a switch of the stand-in)
     *,
     http_statuses: Annotated[bool, typer.Option(help="Failures come with HTTP statuses, not with 200.")] = False,
 ) -> int:
-    """Run a strict stand-in for the service on this computer, with a page that shows what it holds."""
+    """Run a stand-in for the service here.
+
+    As strict as the service's own page, on this computer alone, with a page that shows what it holds.
+    """
     import signal
     import threading
 
@@ -68,7 +71,10 @@ def demo(
     *,
     keep: Annotated[Path | None, typer.Option(help="Keep everything in this folder to look at.")] = None,
 ) -> int:
-    """Show the whole way of a photo: sandbox, sync, result. Needs nothing, costs nothing."""
+    """Show the whole way of a photo.
+
+    Sandbox, sync, result: needs nothing, costs nothing.
+    """
     from syncd.cli.demonstration import show
 
     return show(folder, keep)
