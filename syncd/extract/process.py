@@ -34,29 +34,21 @@ class WorkerProcess:
 
     def __init__(self, program: Sequence[str], memory_limit: int) -> None:
         """Start it. Raises WorkerError where the system has no process or descriptor to give."""
-        here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._channel = here
-        self._errors = os.memfd_create("syncd-worker-errors")
         self._buffer = b""
-        try:
-            self._process = subprocess.Popen(  # noqa: S603 (our own interpreter and module)
-                [sys.executable, "-P", "-s", "-B", *program, str(memory_limit), str(os.getpid())],
-                stdin=there.fileno(),
-                stdout=subprocess.DEVNULL,
-                stderr=self._errors,
-                cwd="/",
-                env={"PYTHONPATH": _module_path(), "LC_ALL": "C.UTF-8"},
-                start_new_session=True,
-            )
-        except OSError as error:
-            here.close()
-            os.close(self._errors)
-            raise WorkerError(
-                f"the extraction worker cannot be started: {error.strerror}",
-                hint="Look at the limits on processes and open files, and at the memory that is free.",
-            ) from error
-        finally:
-            there.close()
+        with contextlib.ExitStack() as undo:
+            try:
+                self._channel, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+                undo.callback(self._channel.close)
+                with there:
+                    self._errors = os.memfd_create("syncd-worker-errors")
+                    undo.callback(os.close, self._errors)
+                    self._process = _spawn([*program, str(memory_limit), str(os.getpid())], there, self._errors)
+            except OSError as error:
+                raise WorkerError(
+                    f"the extraction worker cannot be started: {error.strerror}",
+                    hint="Look at the limits on processes and open files, and at the memory that is free.",
+                ) from error
+            undo.pop_all()
 
     @property
     def pid(self) -> int:
@@ -76,22 +68,12 @@ class WorkerProcess:
         Raises LostError where none comes or the worker breaks the framing, NotNowError once `stop` says true.
         """
         deadline = None if seconds is None else time.monotonic() + seconds
-        wanted = LENGTH.size
-        while len(self._buffer) < wanted or wanted == LENGTH.size:
-            if len(self._buffer) >= LENGTH.size:
-                wanted = LENGTH.size + int.from_bytes(self._buffer[: LENGTH.size], "big")
-                if wanted > LENGTH.size + MESSAGE_LIMIT:
-                    raise LostError("sent a message that is too long")
-                continue
-            self._wait(deadline, stop)
-            try:
-                received = self._channel.recv(MESSAGE_LIMIT)
-            except ConnectionResetError:
-                received = b""
-            if not received:
-                raise LostError(self._cause())
-            self._buffer += received
-        message, self._buffer = self._buffer[LENGTH.size : wanted], self._buffer[wanted:]
+        self._fill(LENGTH.size, deadline, stop)
+        end = LENGTH.size + int.from_bytes(self._buffer[: LENGTH.size], "big")
+        if end > LENGTH.size + MESSAGE_LIMIT:
+            raise LostError("sent a message that is too long")
+        self._fill(end, deadline, stop)
+        message, self._buffer = self._buffer[LENGTH.size : end], self._buffer[end:]
         return message
 
     def end(self) -> None:
@@ -101,6 +83,17 @@ class WorkerProcess:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(_REAP_TIMEOUT)
         os.close(self._errors)
+
+    def _fill(self, wanted: int, deadline: float | None, stop: Callable[[], bool] | None) -> None:
+        while len(self._buffer) < wanted:
+            self._wait(deadline, stop)
+            try:
+                received = self._channel.recv(MESSAGE_LIMIT)
+            except ConnectionResetError:
+                received = b""
+            if not received:
+                raise LostError(self._cause())
+            self._buffer += received
 
     def _wait(self, deadline: float | None, stop: Callable[[], bool] | None) -> None:
         poll = select.poll()
@@ -126,6 +119,18 @@ class WorkerProcess:
             return f"died of {signal.Signals(-code).name}"
         words = os.pread(self._errors, 1 << 20, 0)[-_LAST_WORDS:].decode("utf-8", "replace").strip().splitlines()
         return f"ended with {code}" + (f" ({words[-1]})" if words else "")
+
+
+def _spawn(arguments: Sequence[str], channel: socket.socket, errors: int) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(  # noqa: S603 (our own interpreter and module)
+        [sys.executable, "-P", "-s", "-B", *arguments],
+        stdin=channel.fileno(),
+        stdout=subprocess.DEVNULL,
+        stderr=errors,
+        cwd="/",
+        env={"PYTHONPATH": _module_path(), "LC_ALL": "C.UTF-8"},
+        start_new_session=True,
+    )
 
 
 def _module_path() -> str:

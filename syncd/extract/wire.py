@@ -20,8 +20,8 @@ from syncd.model import Capture, Dropped, ImageType, Position, Unfit, UnfitCode
 
 LENGTH: Final = struct.Struct("!I")
 MESSAGE_LIMIT: Final = 256 * 1024
-_TEXT_LIMIT: Final = 1000
-_DROPPED_LIMIT: Final = 100
+_TEXT_LIMIT: Final = 300
+_DROPPED_LIMIT: Final = 50
 _MOMENT: Final = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}", re.ASCII)
 
 

@@ -14,7 +14,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
 from syncd.extract.fingerprint import Fingerprint, read_fingerprint
 from syncd.extract.foreign import read_foreign_capture
@@ -29,21 +29,29 @@ _STDERR_LIMIT: Final = 64 * 1024
 Parse = Callable[[int, Fingerprint], Capture]
 
 
+class Read(Protocol):
+    """How a file is read: `read_fingerprint`, or what a test puts in its place."""
+
+    def __call__(self, fd: int, *, walk: bool) -> Fingerprint:
+        """Read an open file from its start."""
+
+
 def parse(fd: int, found: Fingerprint) -> Capture:
     """Read the capture out of the blocks that the walk kept, or by Pillow where the format is a stranger's."""
     return read_capture(found.blocks) if found.type else read_foreign_capture(fd)
 
 
-def serve(channel: socket.socket, parse: Parse = parse) -> None:
+def serve(channel: socket.socket, parse: Parse = parse, fingerprint: Read = read_fingerprint) -> None:
     """Answer requests until the parent hangs up, or until memory ran out once: a new process is cheap."""
     while True:
         task, fd = _receive(channel)
         if fd is None:
             return
         try:
-            lasting = _answer(channel, Task(task), fd, parse)
+            last, lasting = _answer(channel, Task(task), fd, parse, fingerprint)
         finally:
             os.close(fd)
+        channel.sendall(last)
         if not lasting:
             return
 
@@ -56,13 +64,12 @@ def _receive(channel: socket.socket) -> tuple[bytes, int | None]:
     return task, None
 
 
-def _answer(channel: socket.socket, task: Task, fd: int, parse: Parse) -> bool:
-    """Send both messages for one file, and tell whether this process may go on."""
+def _answer(channel: socket.socket, task: Task, fd: int, parse: Parse, fingerprint: Read) -> tuple[bytes, bool]:
+    """Send the first message for one file; return the last one, and whether this process may go on after it."""
     try:
-        found = read_fingerprint(fd, walk=task is Task.EXTRACT)
+        found = fingerprint(fd, walk=task is Task.EXTRACT)
     except OSError as error:
-        channel.sendall(encode_unreadable(error))
-        return True
+        return encode_unreadable(error), True
     channel.sendall(encode_fingerprint(found))
     lasting = True
     try:
@@ -71,8 +78,7 @@ def _answer(channel: socket.socket, task: Task, fd: int, parse: Parse) -> bool:
         capture, lasting = _nothing("the parser ran out of memory"), False
     except Exception as error:  # noqa: BLE001 (metadata never blocks an upload, whatever a parser trips over)
         capture = _nothing(f"the parser failed: {type(error).__name__}")
-    channel.sendall(encode_capture(capture))
-    return lasting
+    return encode_capture(capture), lasting
 
 
 def _nothing(reason: str) -> Capture:
@@ -96,11 +102,11 @@ def limit_oneself(memory: int, parent: int) -> None:
         resource.setrlimit(kind, (limit, limit))
 
 
-def main(arguments: list[str], parse: Parse = parse) -> None:
+def main(arguments: list[str], parse: Parse = parse, fingerprint: Read = read_fingerprint) -> None:
     """Run the worker on the socket that is its standard input."""
     memory, parent = map(int, arguments)
     limit_oneself(memory, parent)
-    serve(socket.socket(fileno=0), parse)
+    serve(socket.socket(fileno=0), parse, fingerprint)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from contextlib import suppress
 from datetime import datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from syncd.extract.dates import Moment, read_moment, read_offset
@@ -110,6 +110,7 @@ def test_e3_what_is_no_offset_is_refused(text: str) -> None:
         read_offset(text)
 
 
+@settings(deadline=None)
 @given(st.datetimes(min_value=datetime(1800, 1, 1), max_value=datetime(9999, 12, 31)))  # noqa: DTZ001 (wall clocks)
 def test_every_time_that_exif_can_say_is_read_back(moment: datetime) -> None:
     expected = moment.replace(microsecond=0)
@@ -117,6 +118,7 @@ def test_every_time_that_exif_can_say_is_read_back(moment: datetime) -> None:
     assert read_moment(moment.isoformat()).taken_at == expected
 
 
+@settings(deadline=None)
 @given(st.text(max_size=80))
 def test_any_text_is_a_time_or_a_reason(text: str) -> None:
     with suppress(ValueError):

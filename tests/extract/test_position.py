@@ -3,7 +3,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from syncd.extract.position import from_exif, from_xmp
@@ -85,6 +85,7 @@ def test_e3_what_is_no_coordinate_is_refused(latitude: str) -> None:
         from_xmp(latitude, "7,0E")
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.floats(), max_size=4), st.text(max_size=2), st.lists(st.floats(), max_size=4), st.sampled_from("EWew")
 )

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from syncd.extract.xmp import mentions, read_properties
@@ -124,6 +124,7 @@ def test_a_packet_that_lacks_the_names_need_not_be_parsed() -> None:
     assert not mentions(xmp(CREATED), ())
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300), st.integers(0, 600))
 def test_e1_any_bytes_are_read_without_an_error(noise: bytes, at: int) -> None:
     packet = xmp(CREATED)
