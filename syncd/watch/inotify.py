@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import threading
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -153,6 +152,13 @@ class _Emitter(InotifyEmitter):
             notes=self._notes,
         )
 
+    def queue_events(self, timeout: float, *, full_events: bool = False) -> None:  # noqa: ARG002 - as it is called
+        # The parent logs an error for what is no more than being stopped while waiting.
+        group = self._inotify
+        event = group.read_event() if group is not None else None
+        if event is not None and self._inotify is not None:
+            self.build_and_queue_event(event)
+
     def build_and_queue_event(self, event: GroupedInotifyEvent, *, full_events: bool = False) -> None:
         if isinstance(event, PathedInotifyEvent) and event.ev.is_close_nowrite:
             # Past the filter of events, which would ask the kernel for this event everywhere.
@@ -182,10 +188,16 @@ class RootObserver:
             raise
 
     def stop(self) -> None:
-        """End the threads and give up the watches."""
+        """End the threads and give up the watches. May be called again."""
         self._observer.stop()
-        if self._observer.ident is not None and self._observer is not threading.current_thread():
+        if self._observer.ident is not None:
             self._observer.join()
+        reader = self._observer._inotify_fd  # noqa: SLF001 - see the module's docstring
+        if reader._is_reading and not reader.is_alive():  # noqa: SLF001 - as above
+            # It died while reading, or was stopped before it began: then watchdog leaves its descriptors open, and an
+            # instance is one of 128.
+            reader._is_reading = False  # noqa: SLF001 - as above
+            reader._close_resources()  # noqa: SLF001 - as above
 
     def dead_threads(self) -> list[str]:
         """Name the threads that should be running and are not."""

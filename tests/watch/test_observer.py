@@ -254,11 +254,9 @@ def test_w3_a_root_deleted_and_made_again(watched: Watched) -> None:
     watched.until(lambda: watched.rescans > 0)
     assert watched.faults() == [Fault.ABSENT]
     assert watched.faults() == [Fault.ABSENT]
-    watched.home.mkdir()
-    watched.until(lambda: watched.rescans > 0)
-    watched.rescans = 0
     watched.add(watched.hints.take(0))
     watched.rescans = 0
+    watched.home.mkdir()
     assert watched.faults() == []
     watched.healed()
 
@@ -385,12 +383,24 @@ def test_nothing_is_left_behind(home: Path) -> None:
 
     before, threads = descriptors(), threading.active_count()
     watched = Watched(home)
-    for _ in range(3):
+    for _ in range(10):
         watched.watcher.rebuild(watched.root)
+    watched.until(lambda: watched.rescans > 0)
     watched.hears()
     watched.watcher.stop()
     watched.watcher.stop()
     assert (descriptors(), threading.active_count()) == (before, threads)
+
+
+def test_a_reader_stopped_before_it_began_leaves_nothing_open(watched: Watched) -> None:
+    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - a count
+    reader = observer_of(watched)._observer._inotify_fd
+    reader.stopped_event.set()
+    watched.hears()
+    reader.join(10)
+    reader._is_reading = True
+    watched.watcher.stop()
+    assert len(os.listdir("/proc/self/fd")) == before - 3  # noqa: PTH208 - a count
 
 
 BEGIN = """
