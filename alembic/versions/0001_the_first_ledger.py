@@ -120,14 +120,14 @@ def upgrade() -> None:
     op.create_index(
         "ix_entries_arrivals",
         "entries",
-        ["lane", "arrived_at"],
+        ["lane", "arrived_at", "id", "due_at"],
         unique=False,
         sqlite_where=sa.text("state = 'ready' AND withdrawn = 0"),
     )
     op.create_index(
         "ix_entries_backlog",
         "entries",
-        ["lane", "order_at"],
+        ["lane", "order_at", "id", "due_at"],
         unique=False,
         sqlite_where=sa.text("state = 'ready' AND withdrawn = 0"),
     )
@@ -137,7 +137,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_entries_group",
         "entries",
-        ["group_key"],
+        ["group_key", "namespace", "split", "omit", "order_at", "id", "due_at"],
         unique=False,
         sqlite_where=sa.text("state = 'ready' AND withdrawn = 0"),
     )
@@ -145,7 +145,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_entries_waiting",
         "entries",
-        ["arrived_at"],
+        ["arrived_at", "id", "due_at"],
         unique=False,
         sqlite_where=sa.text("state = 'ready' AND withdrawn = 0"),
     )

@@ -99,6 +99,9 @@ class Queue:
         With `oldest` the longest waiting come first, whatever their lane, so that nothing waits for ever.
         """
         with self._store.read() as connection:
+            due = connection.execute(_NEXT_DUE).scalar()
+            if due is None or due > now:
+                return []
             if oldest:
                 return list(connection.execute(_WAITING, {"now": now, "limit": limit}).scalars())
             found = list(connection.execute(_ARRIVALS, {"now": now, "limit": limit}).scalars())
@@ -108,9 +111,16 @@ class Queue:
             return found
 
     def mates(self, entry_id: int, now: float, *, limit: int) -> list[Owed]:
-        """Give an entry and the due ones whose capture gives the same metadata, the entry itself first."""
+        """Give an entry and the due ones whose capture gives the same metadata, the entry itself first.
+
+        Nothing where the entry itself is not due (any more).
+        """
         with self._store.read() as connection:
-            rows = connection.execute(_MATES, {"entry_id": entry_id, "now": now, "limit": limit}).all()
+            head = connection.execute(_HEAD, {"entry_id": entry_id, "now": now}).first()
+            if head is None:
+                return []
+            alike = {name: getattr(head, name) for name in ("group_key", "namespace", "split", "omit", "entry_id")}
+            rows = [head, *connection.execute(_MATES, {**alike, "now": now, "limit": limit - 1})]
             found = connection.execute(_PLACES_OF, {"photos": json.dumps([row.photo_id for row in rows])}).all()
             by_photo = group_by_photo(found)
             return [_owed(row, by_photo.get(row.photo_id, [])) for row in rows]
@@ -267,23 +277,47 @@ def _owed(row: Any, places: Sequence[Any]) -> Owed:
     )
 
 
-_DUE = "state = 'ready' AND withdrawn = 0 AND due_at <= :now"
-_ARRIVALS = text(f"SELECT id FROM entries WHERE {_DUE} AND lane = 1 ORDER BY arrived_at DESC, id DESC LIMIT :limit")  # noqa: S608  (constants)
-_BACKLOG_NEWEST = text(f"SELECT id FROM entries WHERE {_DUE} AND lane = 2 ORDER BY order_at DESC, id LIMIT :limit")  # noqa: S608  (constants)
-_BACKLOG_OLDEST = text(f"SELECT id FROM entries WHERE {_DUE} AND lane = 2 ORDER BY order_at, id LIMIT :limit")  # noqa: S608  (constants)
-_WAITING = text(f"SELECT id FROM entries WHERE {_DUE} ORDER BY arrived_at, id LIMIT :limit")  # noqa: S608  (constants)
-_NEXT_DUE = text("SELECT min(due_at) FROM entries WHERE state = 'ready' AND withdrawn = 0")
-_MATES = text("""
-    SELECT mate.id AS entry_id, mate.photo_id, mate.namespace, mate.attempts, mate.split, mate.omit, mate.group_key,
-           mate.arrived_at, photos.*
-    FROM entries AS head
-    JOIN entries AS mate ON mate.group_key = head.group_key AND mate.state = 'ready' AND mate.withdrawn = 0
-                        AND mate.due_at <= :now AND mate.namespace = head.namespace
-                        AND mate.split IS head.split AND mate.omit IS head.omit
-    JOIN photos ON photos.id = mate.photo_id
-    WHERE head.id = :entry_id
-    ORDER BY mate.id <> head.id, mate.order_at DESC, mate.id LIMIT :limit
+# Each of these names its index: without statistics SQLite takes a general one, and sorts the whole library at each turn.
+_ARRIVALS = text("""
+    SELECT id FROM entries INDEXED BY ix_entries_arrivals
+    WHERE state = 'ready' AND withdrawn = 0 AND lane = 1 AND due_at <= :now
+    ORDER BY arrived_at DESC, id DESC LIMIT :limit
 """)
+_BACKLOG_NEWEST = text("""
+    SELECT id FROM entries INDEXED BY ix_entries_backlog
+    WHERE state = 'ready' AND withdrawn = 0 AND lane = 2 AND due_at <= :now
+    ORDER BY order_at DESC, id DESC LIMIT :limit
+""")
+_BACKLOG_OLDEST = text("""
+    SELECT id FROM entries INDEXED BY ix_entries_backlog
+    WHERE state = 'ready' AND withdrawn = 0 AND lane = 2 AND due_at <= :now
+    ORDER BY order_at, id LIMIT :limit
+""")
+_WAITING = text("""
+    SELECT id FROM entries INDEXED BY ix_entries_waiting
+    WHERE state = 'ready' AND withdrawn = 0 AND due_at <= :now
+    ORDER BY arrived_at, id LIMIT :limit
+""")
+_NEXT_DUE = text("""
+    SELECT due_at FROM entries INDEXED BY ix_entries_due
+    WHERE state = 'ready' AND withdrawn = 0 ORDER BY due_at LIMIT 1
+""")
+_OWED_COLUMNS = """
+    SELECT entries.id AS entry_id, entries.photo_id, entries.namespace, entries.attempts, entries.split, entries.omit,
+           entries.group_key, entries.arrived_at, photos.*
+"""
+_HEAD = text(f"""
+    {_OWED_COLUMNS}
+    FROM entries JOIN photos ON photos.id = entries.photo_id
+    WHERE entries.id = :entry_id AND state = 'ready' AND withdrawn = 0 AND due_at <= :now
+""")  # noqa: S608  (constants)
+_MATES = text(f"""
+    {_OWED_COLUMNS}
+    FROM entries INDEXED BY ix_entries_group CROSS JOIN photos ON photos.id = entries.photo_id
+    WHERE state = 'ready' AND withdrawn = 0 AND due_at <= :now AND group_key = :group_key AND namespace = :namespace
+      AND split IS :split AND omit IS :omit AND entries.id <> :entry_id
+    ORDER BY order_at DESC, entries.id DESC LIMIT :limit
+""")  # noqa: S608  (constants)
 _PLACES_OF = text("""
     SELECT places.photo_id, roots.path AS root, folders.path AS folder, places.name
     FROM places JOIN folders ON folders.id = places.folder_id JOIN roots ON roots.id = folders.root_id

@@ -42,6 +42,8 @@ def _one_of(column: str, values: type[State | Outcome]) -> str:
     return f"{column} IN ({', '.join(repr(v.value) for v in values)})"
 
 
+_OWED = text("state = 'ready' AND withdrawn = 0")
+
 facts = Table(
     "facts",
     metadata,
@@ -165,11 +167,16 @@ entries = Table(
     Index("uq_entries_photo_id_namespace", "photo_id", "namespace", unique=True),
     Index("uq_entries_image_id", "image_id", unique=True, sqlite_where=text("image_id IS NOT NULL")),
     Index("ix_entries_state", "state", "withdrawn"),
-    Index("ix_entries_backlog", "lane", "order_at", sqlite_where=text("state = 'ready' AND withdrawn = 0")),
-    Index("ix_entries_arrivals", "lane", "arrived_at", sqlite_where=text("state = 'ready' AND withdrawn = 0")),
-    Index("ix_entries_waiting", "arrived_at", sqlite_where=text("state = 'ready' AND withdrawn = 0")),
-    Index("ix_entries_due", "due_at", sqlite_where=text("state = 'ready' AND withdrawn = 0")),
-    Index("ix_entries_group", "group_key", sqlite_where=text("state = 'ready' AND withdrawn = 0")),
+    # The queue is asked at every turn: each of these gives its order, and whether an entry is due, without the table.
+    Index("ix_entries_backlog", "lane", "order_at", "id", "due_at", sqlite_where=_OWED),
+    Index("ix_entries_arrivals", "lane", "arrived_at", "id", "due_at", sqlite_where=_OWED),
+    Index("ix_entries_waiting", "arrived_at", "id", "due_at", sqlite_where=_OWED),
+    Index("ix_entries_due", "due_at", sqlite_where=_OWED),
+    Index(
+        "ix_entries_group",
+        *("group_key", "namespace", "split", "omit", "order_at", "id", "due_at"),
+        sqlite_where=_OWED,
+    ),
     CheckConstraint(_one_of("state", State), name="state"),
     CheckConstraint("(state = 'uploaded') = (image_id IS NOT NULL)", name="uploaded_has_an_id"),
 )
