@@ -29,17 +29,22 @@ _HOISTED = {"--config": 1, "--log-level": 1}
 """Options of syncd itself, with the number of their values: they are understood behind the command's name too."""
 
 
+def _print_version(*, asked: bool) -> None:
+    if asked:
+        sys.stdout.write(f"syncd {__version__}\n")
+        raise typer.Exit
+
+
 @app.callback()
 def syncd(
     config: Annotated[Path | None, typer.Option(help="The configuration file.", show_default=False)] = None,
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
     *,
-    version: Annotated[bool, typer.Option("--version", help="Print the version and end.", is_eager=True)] = False,
+    version: Annotated[  # noqa: ARG001  (its callback does the work)
+        bool, typer.Option("--version", help="Print the version and end.", is_eager=True, callback=_print_version)
+    ] = False,
 ) -> None:
     """Take the options that stand before the command."""
-    if version:
-        sys.stdout.write(f"syncd {__version__}\n")
-        raise typer.Exit
     if log_level.lower() not in {"debug", "info", "warning", "error"}:
         raise typer.BadParameter("it is one of debug, info, warning, error", param_hint="--log-level")
     context.start(config, log_level.lower())
