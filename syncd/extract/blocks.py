@@ -10,6 +10,7 @@ from syncd.extract.stream import Stream
 BLOCK_LIMIT = 4 << 20
 """A larger block is no metadata of a camera (an APP1 segment has 64 KB) and is not looked at."""
 TOTAL_LIMIT = 16 << 20
+COUNT_LIMIT = 500
 STEP_LIMIT = 2_000_000
 """After so many parts a structure is walked no further: only a file made for the purpose has more."""
 ZEROS_THAT_TELL = 512
@@ -44,11 +45,13 @@ class Findings:
     damage: str | None = None
     picture_known: bool = True
     """False where the structure could not be followed to its end, so that "without metadata" has no meaning."""
+    _kept: int = 0
 
     def keep(self, kind: BlockKind, payload: bytes) -> None:
         """Keep a block, as long as they all stay within bounds."""
-        if len(payload) + sum(len(block.payload) for block in self.blocks) <= TOTAL_LIMIT:
+        if len(self.blocks) < COUNT_LIMIT and self._kept + len(payload) <= TOTAL_LIMIT:
             self.blocks.append(Block(kind, payload))
+            self._kept += len(payload)
 
     def take(self, stream: Stream, kind: BlockKind, length: int, *, prefix: bytes = b"") -> bool:
         """Consume a block of metadata, keep it where its size is believable, and tell whether all of it was there."""

@@ -137,7 +137,9 @@ def test_e4_without_a_picture_it_is_damaged(content: bytes, damage: str) -> None
 
 
 def test_e2_blocks_stay_within_bounds() -> None:
-    many = pictures.jpeg_with(*[pictures.segment(0xE1, bytes(65_000))] * 400)
-    findings = walked(many)
-    assert findings.damage is None
-    assert sum(len(block.payload) for block in findings.blocks) <= 16 << 20
+    large = walked(pictures.jpeg_with(*[pictures.segment(0xE1, bytes(65_000))] * 400))
+    assert large.damage is None
+    assert sum(len(block.payload) for block in large.blocks) <= 16 << 20
+    many = walked(pictures.jpeg_with(*[pictures.segment(0xE1, b"Exif\0\0")] * 100_000))
+    assert many.damage is None
+    assert len(many.blocks) <= 500
