@@ -85,7 +85,7 @@ class Client:
             (self._upload_url, self._search_url), proxy=settings.proxy, ca_file=settings.ca_file
         )
         self._lock = threading.Lock()
-        self._under_way: set[tuple[Body, Outgoing]] = set()
+        self._under_way: set[Outgoing] = set()
 
     def __enter__(self) -> Self:
         return self
@@ -104,8 +104,8 @@ class Client:
         """End the requests under way that are not complete (all of them with `complete`: those become Unanswered)."""
         with self._lock:
             under_way = list(self._under_way)
-        for body, outgoing in under_way:
-            if complete or not body.complete:
+        for outgoing in under_way:
+            if complete or not outgoing.complete:
                 outgoing.cut()
 
     def send(
@@ -134,9 +134,8 @@ class Client:
             "Content-Type": f"multipart/form-data; boundary={boundary}",
             "Content-Length": str(len(body)),
         }
-        pair = (body, outgoing)
         with self._lock:
-            self._under_way.add(pair)
+            self._under_way.add(outgoing)
         try:
             body.check_ready()
             answer = self._transport.post(
@@ -149,11 +148,11 @@ class Client:
         except CallbackError as failed:
             raise failed.error from None
         except TROUBLE as trouble:
-            return _lost(body, outgoing, trouble, key)
+            return _lost(outgoing, trouble, key)
         finally:
             with self._lock:
-                self._under_way.discard(pair)
-        reply = classify(answer.status, answer.headers, answer.body, len(files), body.complete, self._clock())
+                self._under_way.discard(outgoing)
+        reply = classify(answer.status, answer.headers, answer.body, len(files), outgoing.complete, self._clock())
         return _discreet(reply, answer, key)
 
     def search(self, marker: str, unique_id: str | None) -> tuple[Hit, ...] | SearchFailed:
@@ -185,10 +184,10 @@ class Client:
         return found
 
 
-def _lost(body: Body, outgoing: Outgoing, trouble: BaseException, key: str) -> NotSent | Unanswered:
-    """Say what a broken connection means. Only what was never handed out whole was certainly not stored."""
+def _lost(outgoing: Outgoing, trouble: BaseException, key: str) -> NotSent | Unanswered:
+    """Say what a broken connection means. Only what the network never got whole was certainly not stored."""
     cause = _without(key, "the service stopped reading" if outgoing.stalled else explain(trouble))
-    if body.complete:
+    if outgoing.complete:
         return Unanswered(Doubt.NO_ANSWER, f"no answer: {cause}")
     return NotSent(cause)
 

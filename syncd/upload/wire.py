@@ -19,8 +19,8 @@ from typing import Any, Final, Protocol
 import urllib3.connection
 import urllib3.connectionpool
 
-_LAST_LOOK: Final = 1.0
-"""Seconds that a service which stopped reading still gets for an answer."""
+_LAST_LOOK: Final = 10.0
+"""Seconds at most that a service which takes no more still gets for an answer."""
 _INFORMATIONAL: Final = range(102, 200)
 SEND_BUFFER: Final = 256 * 1024
 """What may lie in the kernel: more, and holding back the end of a body would mean nothing."""
@@ -35,6 +35,10 @@ class Readable(Protocol):
 
     def read(self, size: int = -1) -> memoryview:
         """Hand out the next bytes; none at the end."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether every byte was handed out."""
 
 
 class Watched:
@@ -59,7 +63,7 @@ class Watched:
         return not (first[:5] == b"HTTP/" and first[9:10] in {b"", b"1"})
 
     def push(self, data: memoryview, patience: float) -> None:
-        """Send all of `data` (BrokenPipeError: there is an answer; TimeoutError: no progress for `patience` seconds)."""
+        """Send all of `data` (BrokenPipeError: there is an answer; TimeoutError: it stopped reading)."""
         poll = select.poll()
         poll.register(self._sock, select.POLLIN | select.POLLOUT)
         while data:
@@ -86,6 +90,14 @@ class Outgoing:
         self.patience = patience
         """Seconds in which something must find its way into the send buffer."""
         self.stalled = False
+        """The peer took nothing for that long."""
+        self.broken = False
+        """The kernel did not take all that was handed out: whatever was, the request never became complete."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether the peer may have the whole request."""
+        return self._body.complete and not self.broken
 
     def attach(self, sock: socket.socket) -> None:
         """Take the connection that the body leaves by (BrokenPipeError: it was cut meanwhile)."""
@@ -106,6 +118,8 @@ class Outgoing:
 
     def read(self, size: int = -1) -> memoryview:
         """Hand out the next bytes (BrokenPipeError: there is an answer to read instead)."""
+        if self._body.complete:
+            return memoryview(b"")  # an answer may have come by now, and the sending did not break
         if self._cut or (self.watched is not None and self.watched.is_answered()):
             raise _answered()
         return self._body.read(size)
@@ -181,9 +195,11 @@ class PlainConnection(urllib3.connection.HTTPConnection):
         self._watched = body.watched
         try:
             super().request(*arguments, **options)
-        except TimeoutError as error:
-            body.stalled = self._hurry = True
-            raise BrokenPipeError(errno.EPIPE, "the peer stopped reading") from error
+        except OSError as error:
+            # A write that fails leaves bytes here, under TLS too: the peer will never have them all.
+            body.broken = self._hurry = True
+            body.stalled = isinstance(error, TimeoutError)
+            raise _answered() from error
 
     def send(self, data: Any) -> None:
         """Send bytes of the request, with an eye on what comes back."""
@@ -195,7 +211,7 @@ class PlainConnection(urllib3.connection.HTTPConnection):
     def getresponse(self) -> Any:
         """Read the answer, up to its body."""
         if self._hurry:
-            self.timeout = _LAST_LOOK
+            self.timeout = min(self.timeout, _LAST_LOOK)
         return super().getresponse()
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import logging
@@ -199,6 +200,45 @@ def test_a_service_that_stops_reading_does_not_hold_us(
     assert completing.calls == 0, "so little lies in the kernel that the end has not even been asked for"
 
 
+def test_a_connection_that_breaks_under_the_last_bytes_means_not_sent(
+    server: FaultServer, make_client: MakeClient, make_file: MakeFile
+) -> None:
+    asked, gone = threading.Event(), threading.Event()
+
+    def reset(exchange: Exchange) -> None:
+        asked.wait(5)
+        exchange.reset()
+        exchange.conn.close()
+        gone.set()
+
+    server.script(Behaviour("reset", reset, Reading.PART, 10_000))
+    waited: list[bool] = []
+
+    def completing() -> None:
+        asked.set()
+        waited.append(gone.wait(5))
+
+    client, photo = make_client(server.base_url), make_file(os.urandom(400_000))
+    reply = client.send(METADATA, [photo], completing=completing)
+    assert waited == [True]
+    assert isinstance(reply, NotSent)
+
+
+def test_an_endless_answer_is_not_read_to_its_end(
+    server: FaultServer, make_client: MakeClient, make_file: MakeFile
+) -> None:
+    def flood(exchange: Exchange) -> None:
+        exchange.send(b"HTTP/1.1 200 OK\r\n\r\n")
+        with contextlib.suppress(OSError):
+            while not exchange.stopping.is_set():
+                exchange.send(bytes(65536))
+
+    server.script(Behaviour("flood", flood, stores=True))
+    start = time.monotonic()
+    assert isinstance(send(make_client(server.base_url, answer=30.0), make_file()), Unanswered)
+    assert time.monotonic() - start < 5
+
+
 def test_nobody_listens(server: FaultServer, make_client: MakeClient, make_file: MakeFile) -> None:
     server.refuse()
     leaving = Recorder()
@@ -222,8 +262,8 @@ def test_h1_an_early_rejection_is_read(
 ) -> None:
     server.script(behaviour)
     start = time.monotonic()
-    reply = send(make_client(server.base_url, answer=2.0), make_file(os.urandom(BIG)))
-    assert time.monotonic() - start < 4
+    reply = send(make_client(server.base_url, answer=30.0), make_file(os.urandom(BIG)))
+    assert time.monotonic() - start < 5
     assert isinstance(reply, BadRequest)
     assert (reply.status, reply.message) == (413, "refused early")
     assert not server.uploads[0].complete

@@ -4,6 +4,7 @@ import contextlib
 import os
 import socket
 import ssl
+import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -111,6 +112,18 @@ def test_h1_an_early_rejection_over_tls_is_read_once_the_sending_stalls(
     assert reply.status == 413
 
 
+def test_h1_an_early_rejection_over_tls_is_read_when_the_connection_breaks(
+    start_tls: StartTls, certificate: tuple[Path, Path], make_client: MakeClient, make_file: MakeFile
+) -> None:
+    def reject(conn: ssl.SSLSocket) -> None:
+        conn.recv(1000)
+        conn.sendall(b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n")
+
+    reply = send(make_client(start_tls(reject).base_url, ca_file=certificate[0]), make_file, BIG)
+    assert isinstance(reply, BadRequest)
+    assert reply.status == 413
+
+
 @pytest.mark.parametrize("headers", [True, False])
 def test_b4_an_answer_that_drips_over_tls_is_cut(
     *, headers: bool, start_tls: StartTls, certificate: tuple[Path, Path], make_client: MakeClient, make_file: MakeFile
@@ -127,6 +140,29 @@ def test_b4_an_answer_that_drips_over_tls_is_cut(
     start = time.monotonic()
     assert isinstance(send(client, make_file), Unanswered)
     assert time.monotonic() - start < 2
+
+
+def test_a_connection_that_breaks_under_the_last_bytes_over_tls_means_not_sent(
+    start_tls: StartTls, certificate: tuple[Path, Path], make_client: MakeClient, make_file: MakeFile
+) -> None:
+    asked, gone = threading.Event(), threading.Event()
+
+    def reset(conn: ssl.SSLSocket) -> None:
+        asked.wait(5)
+        conn.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        conn.close()
+        gone.set()
+
+    client = make_client(start_tls(reset).base_url, ca_file=certificate[0])
+    waited: list[bool] = []
+
+    def completing() -> None:
+        asked.set()
+        waited.append(gone.wait(5))
+
+    reply = client.send(METADATA, [make_file(os.urandom(400_000))], completing=completing)
+    assert waited == [True]
+    assert isinstance(reply, NotSent)
 
 
 def test_s2_abandoning_works_under_tls(
