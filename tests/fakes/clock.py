@@ -1,0 +1,57 @@
+"""A clock that only moves when a test moves it."""
+
+from __future__ import annotations
+
+import threading
+
+from syncd.watch.hints import HintBatch
+
+
+class FakeClock:
+    """Starts a month ahead of the machine's clock in most tests, so that files made just now have settled."""
+
+    def __init__(self, now: float) -> None:
+        self._now = now
+        self._monotonic = 1_000.0
+
+    def now(self) -> float:
+        return self._now
+
+    def monotonic(self) -> float:
+        return self._monotonic
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass, on both clocks."""
+        self._now += seconds
+        self._monotonic += seconds
+
+    def jump(self, seconds: float) -> None:
+        """Set the clock that people read; the monotonic one does not notice."""
+        self._now += seconds
+
+
+class FakeHints:
+    """Hints that a test gives one by one; what waits for them waits on the real clock, but never for long."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._batches: list[HintBatch] = []
+        self._woken = False
+        self.taken = 0
+
+    def give(self, batch: HintBatch) -> None:
+        with self._changed:
+            self._batches.append(batch)
+            self._changed.notify_all()
+
+    def take(self, timeout: float) -> HintBatch:
+        with self._changed:
+            self.taken += 1
+            self._changed.wait_for(lambda: self._woken or bool(self._batches), timeout)
+            self._woken = False
+            return self._batches.pop(0) if self._batches else HintBatch()
+
+    def wake(self) -> None:
+        with self._changed:
+            self._woken = True
+            self._changed.notify_all()

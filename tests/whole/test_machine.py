@@ -1,0 +1,489 @@
+"""Files come, change and go, the service fails in every way it has, syncd dies at every point: and no photo is stored
+twice, none is lost, and the ledger tells the truth after every step.
+
+Intake, dispatch and ledger are the real ones, over real files; the service, the clock and the reader are not.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from syncd.daemon.dispatch import Rest
+from syncd.ledger.decisions import Verdict, resolve, retry
+from syncd.ledger.lookups import Lookups
+from syncd.ledger.queue import Answer, Claim, Queue, Receipt
+from syncd.ledger.reports import status
+from syncd.ledger.store import Store
+from syncd.lifecycle import State, may_move
+from syncd.settings import Copies, FolderSettings, RuleSettings
+from tests.fakes.executor import StepExecutor
+from tests.fakes.reader import photo_bytes
+from tests.fakes.rig import UNPACED, Rig, copy_of_ledger
+from tests.fakes.service import Act, Died
+
+NAMES = ("a.jpg", "b.jpg", "sub/c.jpg", "sub/d.jpg", "private/e.jpg", "trip/f.jpg", "trip/g.jpg")
+JUNK = ("note.txt", ".hidden.jpg", "sub/movie.mp4")
+TRIP = RuleSettings("trip/**", namespace="trip", tags=("trip",))
+PRIVATE = RuleSettings("private/**", skip=True)
+POINTS = ("before the claim", "after the claim", "after completing", "before the settlement", "after the settlement")
+DAY = 24 * 3600.0
+
+names = st.sampled_from(NAMES)
+few = st.integers(0, 5)
+
+
+class MortalQueue(Queue):
+    """Dies at a named point, once, and looks at each claim: nothing may be sent that the rules keep at home."""
+
+    def __init__(self, store: Store, machine: SyncMachine) -> None:
+        super().__init__(store)
+        self._machine = machine
+
+    def claim(self, claim: Claim, now: float) -> int:
+        self._die("before the claim")
+        request_id = super().claim(claim, now)
+        self._machine.look_at_claim([entry_id for entry_id, _, _ in claim.files])
+        self._die("after the claim")
+        return request_id
+
+    def completing(self, request_id: int, now: float) -> None:
+        super().completing(request_id, now)
+        self._die("after completing")
+
+    def settle(self, request_id: int, answer: Answer, receipts: list[Receipt], gate: object, now: float) -> None:  # type: ignore[override]  # narrower: what the dispatch hands over
+        self._die("before the settlement")
+        super().settle(request_id, answer, receipts, gate, now)  # type: ignore[arg-type]  # handed through
+        self._die("after the settlement")
+
+    def _die(self, point: str) -> None:
+        if self._machine.dies_at == point:
+            self._machine.dies_at = None
+            raise Died
+
+
+class SyncMachine(RuleBasedStateMachine):
+    """The world around one ledger."""
+
+    template: Path
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = Path(tempfile.mkdtemp())
+        copy_of_ledger(self.template, self.folder / "ledger.db")
+        self.dies_at: str | None = None
+        self.serial = 0
+        self.removed: dict[str, bytes] = {}
+        self.permitted: Counter[str] = Counter()
+        self.dismissed: set[int] = set()
+        self.once = True
+        self.ever_seen: set[str] = set()
+        (self.folder / "photos").mkdir()
+        self.executor = StepExecutor(inline=False)
+        self.rig = Rig(
+            self.folder,
+            upload=UNPACED,
+            folders=(FolderSettings(self.folder / "photos"),),
+            rules=(TRIP, PRIVATE),
+            executor=self.executor,
+            make_queue=lambda store: MortalQueue(store, self),
+        )
+
+    @initialize(per_namespace=st.booleans(), paced=st.booleans())
+    def choose(self, per_namespace: bool, paced: bool) -> None:  # noqa: FBT001 -- hypothesis calls it by name
+        self.once = not per_namespace
+        copies = Copies.PER_NAMESPACE if per_namespace else Copies.ONCE
+        self.rig.upload = replace(self.rig.upload, copies=copies, pace=1.0 if paced else None)
+        self.rig.restart()
+
+    # What people and cameras do to the disk.
+
+    @rule(name=names, camera=st.sampled_from("CN"), fit=st.sampled_from((True, True, True, False)))
+    def write(self, name: str, camera: str, fit: bool) -> None:  # noqa: FBT001 -- hypothesis calls it by name
+        """A new file, or another photo in place of one."""
+        self.rig.write(name, self.new_photo(camera=camera, fit=fit))
+
+    @rule(names=st.lists(names, min_size=3, max_size=5, unique=True))
+    def write_alike(self, names: list[str]) -> None:
+        for name in names:
+            self.rig.write(name, self.new_photo(camera="C"))
+
+    @rule(name=names)
+    def edit(self, name: str) -> None:
+        """Other metadata, the same picture."""
+        path = self.rig.root / name
+        if path.exists():
+            path.write_bytes(path.read_bytes() + b"k" * self.next_serial())
+
+    @rule(source=names, to=names, how=st.sampled_from(("copy", "rename", "link")))
+    def spread(self, source: str, to: str, how: str) -> None:
+        here, there = self.rig.root / source, self.rig.root / to
+        if here.exists() and source != to:
+            there.parent.mkdir(exist_ok=True)
+            there.unlink(missing_ok=True)
+            {"copy": shutil.copyfile, "rename": os.rename, "link": os.link}[how](here, there)
+
+    @rule(name=names)
+    def remove(self, name: str) -> None:
+        path = self.rig.root / name
+        if path.exists():
+            self.removed[name] = path.read_bytes()
+            path.unlink()
+
+    @rule(name=names)
+    def put_back(self, name: str) -> None:
+        if name in self.removed:
+            self.rig.write(name, self.removed[name])
+
+    @rule(name=names)
+    def date_from_the_future(self, name: str) -> None:
+        path = self.rig.root / name
+        if path.exists():
+            later = self.rig.clock.now() + 100 * DAY
+            os.utime(path, (later, later))
+
+    @rule(name=st.sampled_from(JUNK))
+    def write_junk(self, name: str) -> None:
+        self.rig.write(name, b"junk")
+
+    @rule()
+    def move_folder(self) -> None:
+        here, there = self.rig.root / "sub", self.rig.root / "moved"
+        here, there = (here, there) if here.exists() else (there, here)
+        if here.exists() and not there.exists():
+            here.rename(there)
+
+    @rule()
+    def unmount_or_mount(self) -> None:
+        away = self.folder / "away"
+        if away.exists():
+            shutil.rmtree(self.rig.root)
+            away.rename(self.rig.root)
+        else:
+            self.rig.root.rename(away)
+            self.rig.root.mkdir()
+
+    # What the service and the way to it do.
+
+    @rule(acts=st.lists(st.sampled_from(Act), min_size=1, max_size=3))
+    def have_it_act(self, acts: list[Act]) -> None:
+        self.rig.service.acts.extend(acts)
+
+    @rule(name=names)
+    def reject(self, name: str) -> None:
+        path = self.rig.root / name
+        if path.exists():
+            self.rig.service.bad.add(hashlib.sha256(path.read_bytes()).hexdigest())
+
+    @rule(cap=st.sampled_from((None, 1, 2)), field=st.sampled_from((None, None, "camera_model", "tags")))
+    def change_the_rules_of_the_service(self, cap: int | None, field: str | None) -> None:
+        self.rig.service.cap = cap
+        self.rig.service.bad_field = field
+
+    @rule(finds=st.booleans())
+    def index(self, finds: bool) -> None:  # noqa: FBT001 -- hypothesis calls it by name
+        self.rig.service.search_finds = finds
+
+    @rule(name=names, again=st.booleans())
+    def rewrite_while_sending(self, name: str, again: bool) -> None:  # noqa: FBT001 -- hypothesis calls it by name
+        self.rig.service.meanwhile = lambda: self.edit(name) if again else self.write(name, "N", fit=True)
+
+    # What syncd does.
+
+    @rule()
+    def scan(self) -> None:
+        with self.mortal():
+            self.rig.scan()
+            self.check_accounts()
+
+    @rule(name=names)
+    def hint_at_file(self, name: str) -> None:
+        with self.mortal():
+            self.rig.intake.look_at([self.rig.place(name)])
+            self.rig.intake.settle()
+
+    @rule(folder=st.sampled_from(("sub", "moved", "trip")))
+    def hint_at_folder(self, folder: str) -> None:
+        with self.mortal():
+            self.rig.intake.look_below(self.rig.place(folder))
+            self.rig.intake.flush()
+
+    @rule(seconds=st.sampled_from((0.5, 5.0, 5.0)))
+    def settle(self, seconds: float) -> None:
+        self.rig.clock.advance(seconds)
+        with self.mortal():
+            self.rig.intake.settle()
+
+    @rule(turns=st.integers(1, 4))
+    def send(self, turns: int) -> None:
+        """Let requests leave; what is under way stays so."""
+        with self.mortal():
+            for _ in range(turns):
+                self.rig.dispatch.turn()
+
+    @rule(turns=st.integers(1, 8))
+    def work(self, turns: int) -> None:
+        """Let requests leave and answers come."""
+        with self.mortal():
+            for _ in range(turns):
+                self.rig.dispatch.turn()
+                self.executor.step()
+
+    @rule(point=st.sampled_from(POINTS))
+    def will_die(self, point: str) -> None:
+        self.dies_at = point
+
+    @rule()
+    def die(self) -> None:
+        self.restart()
+
+    @rule(seconds=st.sampled_from((60.0, 3600.0, DAY)))
+    def wait(self, seconds: float) -> None:
+        self.rig.clock.advance(seconds)
+
+    @rule(seconds=st.sampled_from((DAY, -3600.0)))
+    def set_the_clock(self, seconds: float) -> None:
+        self.rig.clock.jump(seconds)
+
+    # What the person does.
+
+    @rule(skip=st.booleans(), budget=st.sampled_from((0, 0, 2)))
+    def configure(self, skip: bool, budget: int) -> None:  # noqa: FBT001 -- hypothesis calls it by name
+        self.rig.rules = (TRIP, PRIVATE) if skip else (TRIP,)
+        self.rig.upload = replace(self.rig.upload, daily_uploads=budget)
+        self.restart()
+
+    @rule(which=few, verdict=st.sampled_from(Verdict))
+    def resolve(self, which: int, verdict: Verdict) -> None:
+        waiting = self.rig.rows("""
+            SELECT entries.id, digest FROM entries JOIN photos ON photos.id = photo_id WHERE state = 'unanswered'
+        """)
+        if not waiting:
+            return
+        entry = waiting[which % len(waiting)]
+        image_id = None
+        if verdict is Verdict.STORED:
+            held = {row.image_id for row in self.rig.rows("SELECT image_id FROM entries")}
+            free = [i.id for i in self.rig.service.stored if i.digest == entry.digest and i.id not in held]
+            if not free:
+                return
+            image_id = free[0]
+        assert resolve(self.rig.store, entry.id, verdict, image_id, self.rig.clock.now())
+        if verdict is Verdict.RESEND:
+            self.permitted[entry.digest] += 1
+        if verdict is Verdict.DISMISS:
+            self.dismissed.add(entry.id)
+
+    @rule()
+    def retry(self) -> None:
+        rows = self.rig.rows("""
+            SELECT entries.id, digest FROM entries JOIN photos ON photos.id = photo_id
+            WHERE state = 'refused' OR (state = 'unfit' AND unfit_code IS NULL)
+        """)
+        retry(self.rig.store, [row.id for row in rows], self.rig.clock.now())
+        for row in rows:
+            if row.id in self.dismissed:
+                self.dismissed.discard(row.id)
+                self.permitted[row.digest] += 1
+
+    # What is true after each step.
+
+    @invariant()
+    def nothing_is_stored_more_often_than_permitted(self) -> None:
+        stored = self.rig.service.stored
+        if self.once:
+            for digest, times in Counter(image.digest for image in stored).items():
+                assert times <= 1 + self.permitted[digest], f"{digest[:12]} was stored {times} times"
+        else:
+            for (digest, _), times in Counter((image.digest, image.namespace) for image in stored).items():
+                assert times <= 1 + self.permitted[digest], f"{digest[:12]} was stored {times} times"
+
+    @invariant()
+    def what_is_uploaded_is_there(self) -> None:
+        held = {image.id: image.digest for image in self.rig.service.stored}
+        for row in self.rig.rows("""
+            SELECT image_id, digest FROM entries JOIN photos ON photos.id = photo_id WHERE state = 'uploaded'
+        """):
+            assert held.get(row.image_id) == row.digest
+
+    @invariant()
+    def no_unfit_photo_was_stored(self) -> None:
+        unfit = {row.digest for row in self.rig.rows("SELECT digest FROM photos WHERE unfit_code IS NOT NULL")}
+        assert not unfit & set(self.rig.service.billed())
+
+    @invariant()
+    def only_requests_under_way_are_sending(self) -> None:
+        under_way = {owed.entry_id for flight in self.rig.dispatch._flights.values() for owed in flight.request.batch}
+        assert {row.id for row in self.rig.rows("SELECT id FROM entries WHERE state = 'sending'")} == under_way
+
+    @invariant()
+    def history_is_whole(self) -> None:
+        last: dict[int, str] = {}
+        for row in self.rig.rows('SELECT entry_id, "before", "after" FROM history ORDER BY id'):
+            assert last.get(row.entry_id) == row.before
+            assert row.before is None or may_move(State(row.before), State(row.after))
+            last[row.entry_id] = row.after
+        assert last == {row.id: row.state for row in self.rig.rows("SELECT id, state FROM entries")}
+
+    def teardown(self) -> None:
+        try:
+            self.check_that_all_ends_well()
+        finally:
+            self.close_flights()
+            self.rig.close()
+            shutil.rmtree(self.folder)
+
+    def check_that_all_ends_well(self) -> None:
+        """Once the faults are over, every photo that is wanted and fit gets to a state that is an answer."""
+        if (self.folder / "away").exists():
+            self.unmount_or_mount()
+        self.dies_at = None
+        service = self.rig.service
+        service.acts.clear()
+        service.cap = service.bad_field = service.meanwhile = None
+        self.rig.upload = replace(self.rig.upload, daily_uploads=0)
+        self.restart()
+        self.executor.inline = True
+        for _ in range(3):
+            self.rig.clock.advance(3700.0)
+            self.rig.scan()
+            self.rig.clock.advance(10.0)
+            self.rig.intake.settle()
+            assert not self.rig.intake.waiting()
+            assert self.rig.drain().rest is Rest.NOTHING_OWED
+        self.check_accounts()
+        assert Lookups(self.rig.store).next_due() is None
+        self.check_every_file()
+        self.nothing_is_stored_more_often_than_permitted()
+        self.what_is_uploaded_is_there()
+        self.history_is_whole()
+
+    def check_every_file(self) -> None:
+        skip = PRIVATE in self.rig.rules
+        entries = self.entries_by_digest()
+        for name, content in self.on_disk().items():
+            digest = hashlib.sha256(content).hexdigest()
+            states = entries[digest]
+            assert states, f"{name} owes nothing"
+            if content.startswith(b"X"):
+                assert states == {State.UNFIT}
+            elif not (skip and name.startswith("private/")):
+                assert states <= {State.UPLOADED, State.UNANSWERED, State.REFUSED}, f"{name}: {states}"
+                if State.REFUSED in states and not self.dismissed:
+                    assert digest in service_bad(self.rig), f"{name} was refused by nobody"
+
+    # What the rules need.
+
+    def next_serial(self) -> int:
+        self.serial += 1
+        return self.serial
+
+    def new_photo(self, *, camera: str = "", fit: bool = True) -> bytes:
+        # Of a length of its own: two writes within one tick of the file system's clock are then told apart.
+        number = self.next_serial()
+        return photo_bytes(str(number), camera=camera, more="x" * number * 50, fit=fit)
+
+    def on_disk(self) -> dict[str, bytes]:
+        found = {}
+        for path in sorted(self.rig.root.rglob("*.jpg")):
+            if not path.name.startswith("."):
+                found[str(path.relative_to(self.rig.root))] = path.read_bytes()
+        return found
+
+    def entries_by_digest(self) -> dict[str, set[State]]:
+        found: dict[str, set[State]] = {}
+        for row in self.rig.rows("""
+            SELECT photos.digest, entries.state FROM photos
+            LEFT JOIN entries ON entries.photo_id = coalesce(photos.edit_of, photos.id)
+        """):
+            states = found.setdefault(row.digest, set())
+            if row.state is not None:
+                states.add(State(row.state))
+        return found
+
+    def look_at_claim(self, entry_ids: list[int]) -> None:
+        for entry_id in entry_ids:
+            rows = self.rig.rows(
+                """
+                SELECT folders.text AS folder, photos.unfit_code FROM entries
+                JOIN photos ON photos.id = entries.photo_id JOIN places ON places.photo_id = photos.id
+                JOIN folders ON folders.id = places.folder_id
+                WHERE entries.id = :entry_id AND places.gone_at IS NULL
+                """,
+                {"entry_id": entry_id},
+            )
+            wanted = [row for row in rows if not (PRIVATE in self.rig.rules and row.folder == "private")]
+            assert wanted, "it was sent although no place of it is there and wanted"
+            assert all(row.unfit_code is None for row in wanted)
+
+    def check_accounts(self) -> None:
+        """Every file on the disk is a place, ignored, or set aside by name."""
+        counted = status(self.rig.store)
+        if counted.absent or self.rig.intake._stop.is_set():
+            return
+        on_disk = [path for path in self.rig.root.rglob("*") if path.is_file()]
+        assert counted.places + sum(counted.ignored.values()) + counted.unsettled == len(on_disk)
+        if self.rig.intake.waiting():
+            return
+        known = {
+            f"{row.folder}/{row.name}".lstrip("/"): row.digest
+            for row in self.rig.rows("""
+                SELECT folders.text AS folder, places.text AS name, photos.digest FROM places
+                JOIN folders ON folders.id = places.folder_id JOIN photos ON photos.id = places.photo_id
+                WHERE places.gone_at IS NULL
+            """)
+        }
+        assert known == {name: hashlib.sha256(content).hexdigest() for name, content in self.on_disk().items()}
+
+    @contextmanager
+    def mortal(self) -> Iterator[None]:
+        try:
+            yield
+        except Died:
+            self.restart()
+
+    def restart(self) -> None:
+        self.close_flights()
+        self.executor = self.rig.executor = StepExecutor(inline=False)
+        self.rig.restart()
+
+    def close_flights(self) -> None:
+        """The descriptors of a process that died are closed for it; of one that is only said to be dead they are not."""
+        for flight in self.rig.dispatch._flights.values():
+            for file in flight.files:
+                os.close(file.fd)
+
+
+def service_bad(rig: Rig) -> set[str]:
+    return rig.service.bad
+
+
+def template_ledger() -> Path:
+    folder = Path(tempfile.mkdtemp())
+    (folder / "photos").mkdir()
+    Rig(folder).close()
+    return folder / "ledger.db"
+
+
+SyncMachine.template = template_ledger()
+TestSync = SyncMachine.TestCase
+TestSync.pytestmark = pytest.mark.timeout(600)  # type: ignore[attr-defined]  # pytest looks for it
+TestSync.settings = settings(
+    max_examples=int(os.environ.get("SYNCD_MACHINE_EXAMPLES", "40")),
+    stateful_step_count=40,
+    deadline=None,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+)
