@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -86,7 +87,7 @@ class _Scanning:
         self._stop = stop
         self._wake = wake
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="intake", daemon=True)
+        self._thread = threading.Thread(target=self._watched, args=(self._scan_all,), name="intake", daemon=True)
         self._done = False
         self.error: BaseException | None = None
 
@@ -96,18 +97,29 @@ class _Scanning:
     def alive(self) -> bool:
         return not self._done
 
+    def go_on(self) -> None:
+        """Look again at what is due for a look after the scan: a file that changed while it was sent."""
+        due = None if self.alive() or self.error is not None else self._pipeline.intake.next_due()
+        if due is not None and due <= self._pipeline.clock.monotonic():
+            self._thread.join()
+            self._done = False
+            self._thread = threading.Thread(target=self._watched, args=(self._settle_all,), name="intake", daemon=True)
+            self._thread.start()
+
     def end(self) -> None:
         """Have it end after the file in hand."""
         self._ended.set()
         self._pipeline.intake.halt()
         self._thread.join()
 
-    def _run(self) -> None:
-        intake = self._pipeline.intake
+    def _scan_all(self) -> None:
+        for root in self._pipeline.roots:
+            self._pipeline.intake.scan(root)
+        self._settle_all()
+
+    def _watched(self, work: Callable[[], None]) -> None:
         try:
-            for root in self._pipeline.roots:
-                intake.scan(root)
-            self._settle_all()
+            work()
         except BaseException as error:  # noqa: BLE001  (handed to the main thread, which raises it)
             self.error = error
         finally:
@@ -135,6 +147,7 @@ def _send_all(
     uploaded = 0
     while True:
         wake.clear()
+        scanning.go_on()
         scanning_still = scanning.alive()
         idle = dispatch.turn()
         if stop.is_set():
