@@ -8,12 +8,22 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from syncd.errors import LedgerError
+from syncd.ledger.store import connect
 
-_NETWORK_FILE_SYSTEMS = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "glusterfs", "sshfs"})
+_NETWORK_FILE_SYSTEMS: Final = frozenset(
+    {
+        *("nfs", "nfs4", "cifs", "smb3", "smbfs", "ncpfs", "afs", "coda", "ceph", "9p", "virtiofs", "vboxsf", "davfs"),
+        *("lustre", "gfs2", "ocfs2", "orangefs", "pvfs2", "beegfs", "gpfs", "glusterfs", "sshfs"),
+        *("fuse.sshfs", "fuse.rclone", "fuse.glusterfs", "fuse.davfs2", "fuse.s3fs", "fuse.smbnetfs", "fuse.ceph"),
+    }
+)
+_MOUNTINFO: Final = Path("/proc/self/mountinfo")
 _MARK_HEAD = "There was a syncd ledger here. Without it everything would be uploaded, and billed, again.\n"
 
 
@@ -49,37 +59,49 @@ class MarkFile:
             ) from error
 
     def write(self, mark: Mark) -> None:
-        """Write the mark in place (its length never changes, so that a crash leaves the old or the new one)."""
+        """Write the mark in place (its length never changes, so that a crash leaves the old or the new one).
+
+        Raises LedgerError: what cannot be marked must not be sent.
+        """
         text = f"{_MARK_HEAD}ledger={mark.ledger_id}\nrequests={mark.requests:020d}\n".encode("ascii")
-        fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
-            os.pwrite(fd, text, 0)
-            os.ftruncate(fd, len(text))
-        finally:
-            os.close(fd)
+            fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            try:
+                new = os.fstat(fd).st_size != len(text)
+                os.pwrite(fd, text, 0)
+                if new:
+                    os.ftruncate(fd, len(text))
+                    os.fsync(fd)
+            finally:
+                os.close(fd)
+        except OSError as error:
+            raise LedgerError(
+                f"the mark {self.path} cannot be written: {error.strerror}",
+                hint="Check free space and permissions there; nothing is uploaded meanwhile.",
+            ) from error
 
 
-def refuse_network_file_system(folder: Path) -> None:
+def refuse_network_file_system(folder: Path, mountinfo: Path = _MOUNTINFO) -> None:
     """Raise LedgerError where WAL would not be safe (sqlite.org/wal.html: not over a network file system)."""
-    kind = file_system(folder)
-    if kind in _NETWORK_FILE_SYSTEMS or (kind or "").startswith("fuse.sshfs"):
+    kind = file_system(folder, mountinfo)
+    if kind in _NETWORK_FILE_SYSTEMS:
         raise LedgerError(
             f"the ledger's folder {folder} is on a network file system ({kind}), where SQLite cannot keep it safe",
             hint="Set [ledger] url to a place on a local disk; the photos may stay where they are.",
         )
 
 
-def file_system(folder: Path) -> str | None:
-    """Name the type of the file system that a folder lies on; None where the system does not say."""
+def file_system(folder: Path, mountinfo: Path = _MOUNTINFO) -> str | None:
+    """Name the type of the file system that a folder lies on (see proc(5)); None where the system does not say."""
     try:
         device = folder.stat().st_dev
-        lines = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+        lines = mountinfo.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
     except OSError:
         return None
     wanted = f"{os.major(device)}:{os.minor(device)}"
     for line in reversed(lines):
         fields, _, behind = line.partition(" - ")
-        if fields.split()[2] == wanted:
+        if wanted in fields.split()[2:3] and behind:
             return behind.split()[0]
     return None
 
@@ -87,13 +109,8 @@ def file_system(folder: Path) -> str | None:
 def integrity(path: Path, *, thorough: bool) -> list[str]:
     """Let SQLite check the file; give what it found, nothing when all is well. Seconds per gigabyte."""
     try:
-        connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+        with closing(connect(path, "ro")) as connection:
+            rows = connection.execute("PRAGMA integrity_check" if thorough else "PRAGMA quick_check").fetchall()
     except sqlite3.Error as error:
         return [str(error)]
-    try:
-        rows = connection.execute("PRAGMA integrity_check" if thorough else "PRAGMA quick_check").fetchall()
-    except sqlite3.DatabaseError as error:
-        return [str(error)]
-    finally:
-        connection.close()
     return [str(row[0]) for row in rows if row[0] != "ok"]

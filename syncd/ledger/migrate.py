@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import sqlite3
 import time
+from contextlib import closing, suppress
 from pathlib import Path
 
 from sqlalchemy import Connection, text
@@ -13,28 +14,35 @@ from sqlalchemy.exc import OperationalError
 from syncd.errors import LedgerError
 from syncd.ledger.guard import Mark, MarkFile, integrity, refuse_network_file_system
 from syncd.ledger.schema import REVISION
-from syncd.ledger.store import Store, fact, set_fact
+from syncd.ledger.store import Store, connect, fact, set_fact
 
 QUICK_CHECK_BYTES = 32_000_000
 """Up to this size a ledger is checked at every start; a larger one once a day."""
 
 
 def open_ledger(path: Path, *, now: float) -> Store:
-    """Open the ledger as the holder of the instance lock: make it, check it, migrate it. Raises LedgerError."""
+    """Open the ledger as the holder of the instance lock: make it, check it, migrate it. Raises LedgerError.
+
+    What must be refused is refused before anything is written to it.
+    """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    refuse_network_file_system(path.parent)
+    refuse_network_file_system(path.resolve().parent)
     mark_file = MarkFile(path)
     mark = mark_file.read()
     _refuse_a_missing_ledger(path, mark)
-    fresh = not path.exists()
-    if fresh:
+    checked = False
+    if path.exists():
+        checked = _examine(path, mark, now)
+    else:
         path.touch(mode=0o600)
     store = Store(path)
     try:
-        if not fresh:
-            _check(store, now)
         migrate(store, now)
-        _compare_with_mark(store, mark_file, mark)
+        if checked:
+            with store.write() as connection:
+                set_fact(connection, "checked_at", now)
+        if mark is None:
+            _mark(store, mark_file)
     except BaseException:
         store.close()
         raise
@@ -99,41 +107,46 @@ def migrate(store: Store, now: float) -> None:
 def backup(source: Path, target: Path) -> None:
     """Copy the ledger to `target` with SQLite's backup interface: right also while it is in use."""
     partial = target.with_name(target.name + ".partial")
-    partial.unlink(missing_ok=True)
-    partial.touch(mode=0o600)
     try:
-        origin = sqlite3.connect(f"file:{source}?mode=ro", uri=True)
-        copy = sqlite3.connect(partial)
-        try:
+        partial.unlink(missing_ok=True)
+        partial.touch(mode=0o600)
+        with closing(connect(source, "ro")) as origin, closing(connect(partial, "rw")) as copy:
             origin.backup(copy)
-        finally:
-            copy.close()
-            origin.close()
         partial.replace(target)
     except (sqlite3.Error, OSError) as error:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
         raise LedgerError(
             f"the ledger {source} could not be copied to {target}: {error}",
             hint="Check free space and permissions there.",
         ) from error
 
 
-def _check(store: Store, now: float) -> None:
-    with store.read() as connection:
-        has_facts = revision(connection) is not None
-        checked_at = fact(connection, "checked_at") if has_facts else None
-    recently = checked_at is not None and 0 <= now - checked_at < 24 * 3600
-    if recently and store.path.stat().st_size > QUICK_CHECK_BYTES:
-        return
-    found = integrity(store.path, thorough=False)
+def _examine(path: Path, mark: Mark | None, now: float) -> bool:
+    """Refuse a ledger that is damaged, of a newer schema, or not the one of the mark. Writes nothing.
+
+    Tell whether this was the check of the day.
+    """
+    with Store(path, query_only=True) as store:
+        with store.read() as connection:
+            found = revision(connection)
+            checked_at = None if found is None else fact(connection, "checked_at")
+        recently = checked_at is not None and 0 <= now - checked_at < 24 * 3600
+        if not recently or path.stat().st_size <= QUICK_CHECK_BYTES:
+            _refuse_a_damaged_one(path)
+        _refuse_a_newer_one(path, found)
+        if mark is not None:
+            _compare_with_mark(store, mark, found)
+    return not recently
+
+
+def _refuse_a_damaged_one(path: Path) -> None:
+    found = integrity(path, thorough=False)
     if found:
         raise LedgerError(
-            f"the ledger {store.path} is damaged: {'; '.join(found[:3])}",
+            f"the ledger {path} is damaged: {'; '.join(found[:3])}",
             hint="Nothing was uploaded. Put the last good backup in its place.",
         )
-    if has_facts and not recently:
-        with store.write() as connection:
-            set_fact(connection, "checked_at", now)
 
 
 def _refuse_a_missing_ledger(path: Path, mark: Mark | None) -> None:
@@ -162,13 +175,15 @@ def _refuse_an_older_one(path: Path, found: str | None) -> None:
         )
 
 
-def _compare_with_mark(store: Store, mark_file: MarkFile, mark: Mark | None) -> None:
+def _mark(store: Store, mark_file: MarkFile) -> None:
     with store.read() as connection:
-        ledger_id = str(fact(connection, "ledger_id"))
-        requests = int(connection.execute(text("SELECT coalesce(max(id), 0) FROM requests")).scalar_one())
-    if mark is None:
-        mark_file.write(Mark(ledger_id, requests))
-        return
+        mark_file.write(Mark(str(fact(connection, "ledger_id")), _last_request(connection)))
+
+
+def _compare_with_mark(store: Store, mark: Mark, found: str | None) -> None:
+    with store.read() as connection:
+        ledger_id = None if found is None else fact(connection, "ledger_id")
+        requests = 0 if found is None else _last_request(connection)
     if mark.ledger_id != ledger_id:
         what = "is not the one that was used here before"
     elif mark.requests > requests:
@@ -179,5 +194,9 @@ def _compare_with_mark(store: Store, mark_file: MarkFile, mark: Mark | None) -> 
     raise LedgerError(
         f"the ledger {store.path} (changed {age}) {what}",
         hint="Put the newest one back. If it is lost, what was uploaded since would be uploaded, and billed, again; "
-        f"only if you accept that: delete {mark_file.path} and start again.",
+        f"only if you accept that: delete {MarkFile(store.path).path} and start again.",
     )
+
+
+def _last_request(connection: Connection) -> int:
+    return int(connection.execute(text("SELECT coalesce(max(id), 0) FROM requests")).scalar_one())

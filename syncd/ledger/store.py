@@ -8,16 +8,19 @@ that reads and then writes can fail at once with SQLITE_BUSY_SNAPSHOT, whatever 
 from __future__ import annotations
 
 import json
+import os
+import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, create_engine, event, select
 from sqlalchemy.dialects.sqlite import insert
-from sqlalchemy.exc import DatabaseError, OperationalError
+from sqlalchemy.exc import DatabaseError, IntegrityError, OperationalError
 from sqlalchemy.pool import QueuePool
 
 from syncd.errors import LedgerError
@@ -41,15 +44,17 @@ class Store:
     """An open ledger file. `write` is for one thread at a time (it queues them); `read` is for any.
 
     With `query_only` the ledger is opened for reading alone: SQLite itself then refuses every change.
-    Every database error leaves as LedgerError.
+    Every database error leaves as LedgerError. `busy_seconds`: how long a writer waits for another process.
     """
 
-    def __init__(self, path: Path, *, query_only: bool = False) -> None:
+    def __init__(self, path: Path, *, query_only: bool = False, busy_seconds: float = BUSY_SECONDS) -> None:
         self.path = path
+        self.undone = 0
+        """How many transactions were rolled back: what was remembered of them must be forgotten."""
         self._query_only = query_only
         self._writer_lock = threading.RLock()
         self._writer: Connection | None = None
-        self._engine = _engine(path, query_only=query_only)
+        self._engine = _engine(path, query_only=query_only, busy_seconds=busy_seconds)
 
     def __enter__(self) -> Self:
         return self
@@ -63,8 +68,12 @@ class Store:
         with self._writer_lock, _translated(self.path):
             if self._writer is None:
                 self._writer = self._engine.connect().execution_options(syncd_writes=True)
-            with self._writer.begin():
-                yield self._writer
+            try:
+                with self._writer.begin():
+                    yield self._writer
+            except BaseException:
+                self.undone += 1
+                raise
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -96,14 +105,20 @@ def set_fact(connection: Connection, name: str, value: Any) -> None:
     connection.execute(row.on_conflict_do_update(index_elements=["name"], set_={"value": row.excluded.value}))
 
 
-def _engine(path: Path, *, query_only: bool) -> Engine:
+def connect(path: Path, mode: str, *, busy_seconds: float = BUSY_SECONDS) -> sqlite3.Connection:
+    """Open a ledger file that exists, whatever its name is made of; `mode` is SQLite's: "ro" or "rw"."""
+    uri = f"file:{quote(os.fsencode(path.absolute()))}?mode={mode}"
+    return sqlite3.connect(uri, uri=True, timeout=busy_seconds, check_same_thread=False)
+
+
+def _engine(path: Path, *, query_only: bool, busy_seconds: float) -> Engine:
     mode = "ro" if query_only else "rw"
     engine = create_engine(
-        f"sqlite:///file:{_quoted(path)}?mode={mode}&uri=true",
+        "sqlite://",
+        creator=lambda: connect(path, mode, busy_seconds=busy_seconds),
         poolclass=QueuePool,
         pool_size=4,
         max_overflow=4,
-        connect_args={"check_same_thread": False, "timeout": BUSY_SECONDS},
     )
 
     @event.listens_for(engine, "connect")
@@ -121,12 +136,6 @@ def _engine(path: Path, *, query_only: bool) -> Engine:
     return engine
 
 
-def _quoted(path: Path) -> str:
-    from urllib.parse import quote  # noqa: PLC0415  (only a ledger that is opened needs it)
-
-    return quote(str(path.absolute()))
-
-
 @contextmanager
 def _translated(path: Path) -> Iterator[None]:
     """Turn what the database says into what a person can act on."""
@@ -137,9 +146,15 @@ def _translated(path: Path) -> Iterator[None]:
         hint = "Free some space and start again; nothing was lost." if "full" in said else ""
         if "locked" in said:
             hint = "Another program holds a transaction open on it. End that program, then start again."
-        elif "readonly" in said or "read-only" in said:
+        elif "readonly" in said or "read-only" in said or "unable to open" in said:
             hint = "Make the folder and the file writable for this user; nothing is uploaded meanwhile."
         raise LedgerError(f"the ledger {path} cannot be used: {said}", hint=hint) from error
+    except IntegrityError as error:
+        said = printable(str(error.orig), 200)
+        raise LedgerError(
+            f"the ledger {path} refused a change that contradicts what it knows: {said}",
+            hint="Nothing was changed. Start again; if it happens again, it is a defect of syncd: please report it.",
+        ) from error
     except DatabaseError as error:
         said = printable(str(error.orig), 200)
         raise LedgerError(
