@@ -11,7 +11,7 @@ from syncd.cli.output import size
 from syncd.cli.words import absolute
 from syncd.errors import SyncdError
 from syncd.extract.extractor import Extractor, Limits
-from syncd.ledger.judgement import too_large
+from syncd.ledger.sightings import too_large
 from syncd.model import Photo
 from syncd.printable import path_json, path_text, printable
 from syncd.rules import Rules

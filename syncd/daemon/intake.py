@@ -17,8 +17,7 @@ from typing import Final, Protocol
 from syncd.daemon.clock import Clock
 from syncd.daemon.voice import Said, Voice
 from syncd.errors import NotNowError, ReachError
-from syncd.ledger.judgement import too_large
-from syncd.ledger.sightings import Recorded, Sighting, Sightings
+from syncd.ledger.sightings import Recorded, Sighting, Sightings, too_large
 from syncd.ledger.territory import AsideReason, Territory
 from syncd.model import Capture, Labels, Look, Photo, PlacePath
 from syncd.upload.batches import group_key

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import assert_never
+from typing import Final, assert_never
 
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from syncd.errors import UsageError
 from syncd.ledger.lookups import forget_if_settled
 from syncd.ledger.queue import Receipt, move, settle_one
-from syncd.ledger.sightings import owe_orphaned_edits
 from syncd.ledger.store import Store
 from syncd.lifecycle import State
 from syncd.model import PlacePath
+
+_IMAGE_ID: Final = re.compile(r"[1-9][0-9]{0,18}")
 
 
 class Verdict(StrEnum):
@@ -65,9 +67,8 @@ def resolve(store: Store, entry_id: int, verdict: Verdict, image_id: str | None,
     """Settle an unanswered entry as a person says; tell whether it was unanswered. Raises UsageError for a bad id."""
     match verdict:
         case Verdict.STORED:
-            if image_id is None or not image_id.isascii() or not image_id.isdigit() or not 0 < int(image_id) < 2**63:
+            if image_id is None or not _IMAGE_ID.fullmatch(image_id) or int(image_id) >= 2**63:
                 raise UsageError("--stored takes the image id that the service gave: digits, nothing else")
-            _refuse_a_held_id(store, image_id)
             receipt = Receipt(entry_id, State.UPLOADED, "a person gave the image id", image_id)
         case Verdict.RESEND:
             receipt = Receipt(entry_id, State.READY, "a person asked to send it again", due_at=now)
@@ -76,22 +77,19 @@ def resolve(store: Store, entry_id: int, verdict: Verdict, image_id: str | None,
         case _:
             assert_never(verdict)
     with store.write() as connection:
+        if receipt.image_id is not None:
+            _refuse_a_held_id(connection, receipt.image_id, entry_id)
         moved = settle_one(connection, State.UNANSWERED, receipt, now)
         if moved:
             forget_if_settled(connection, entry_id)
-            photo_id = connection.execute(
-                text("SELECT photo_id FROM entries WHERE id = :entry_id"), {"entry_id": entry_id}
-            ).scalar_one()
-            owe_orphaned_edits(connection, photo_id, now)
     return moved
 
 
-def _refuse_a_held_id(store: Store, image_id: str) -> None:
-    with store.read() as connection:
-        holder = connection.execute(
-            text("SELECT id FROM entries WHERE image_id = :image_id"), {"image_id": image_id}
-        ).scalar()
-    if holder is not None:
+def _refuse_a_held_id(connection: Connection, image_id: str, entry_id: int) -> None:
+    holder = connection.execute(
+        text("SELECT id FROM entries WHERE image_id = :image_id"), {"image_id": image_id}
+    ).scalar()
+    if holder is not None and holder != entry_id:
         raise UsageError(
             f"image id {image_id} belongs to another photo already (entry {holder})",
             hint="Look the id up again; two photos never share one.",
@@ -100,7 +98,8 @@ def _refuse_a_held_id(store: Store, image_id: str) -> None:
 
 _HELD = text("""
     SELECT entries.id, entries.state, entries.reason, coalesce((
-        SELECT roots.text || '/' || CASE folders.text WHEN '' THEN '' ELSE folders.text || '/' END || places.text
+        SELECT roots.text || CASE roots.text WHEN '/' THEN '' ELSE '/' END
+               || CASE folders.text WHEN '' THEN '' ELSE folders.text || '/' END || places.text
         FROM places JOIN folders ON folders.id = places.folder_id JOIN roots ON roots.id = folders.root_id
         WHERE places.photo_id = entries.photo_id
         ORDER BY places.gone_at IS NOT NULL, places.seen_at LIMIT 1), '') AS path

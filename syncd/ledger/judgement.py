@@ -13,10 +13,10 @@ from sqlalchemy import Connection, bindparam, text, update
 from syncd.ledger.queue import move
 from syncd.ledger.rows import capture_of
 from syncd.ledger.schema import places
-from syncd.ledger.sightings import Policy, owe_orphaned_edits, refresh_withdrawn
+from syncd.ledger.sightings import Policy, owe_namespace, owe_orphaned_edits, refresh_withdrawn, too_large
 from syncd.ledger.store import Store, fact, set_fact
 from syncd.lifecycle import State
-from syncd.model import Capture, Labels, PlacePath, Unfit, UnfitCode
+from syncd.model import Capture, Labels, PlacePath
 
 Judge = Callable[[PlacePath, Capture], Labels]
 _SLICE: Final = 2000
@@ -53,19 +53,16 @@ def refit(store: Store, max_file_bytes: int, now: float) -> int:
         return moved
 
 
-def too_large(size: int, most: int) -> Unfit:
-    """Say that a file has more bytes than the service, or the setting, takes."""
-    return Unfit(UnfitCode.TOO_LARGE, f"{size:,} bytes, max_file_bytes is {most:,}")
-
-
 def _judge_again(connection: Connection, row: Any, judge: Judge, policy: Policy, now: float) -> bool:
     labels = judge(PlacePath(row.root, row.folder, row.name), capture_of(row))
+    if policy.per_namespace and labels.skipped is None:
+        # Also where the labels are the same: before, copies = "once" may have owed nothing for this namespace.
+        owe_namespace(connection, row.photo_id, labels.namespace, now)
     if (labels.namespace, labels.skipped) == (row.namespace, row.unwanted):
+        refresh_withdrawn(connection, row.photo_id)
         return False
     values = {"place_id": row.place_id, "namespace": labels.namespace, "unwanted": labels.skipped}
     connection.execute(_JUDGED, values)
-    if policy.per_namespace and labels.skipped is None:
-        connection.execute(_OWE_NAMESPACE, {"photo_id": row.photo_id, "namespace": labels.namespace, "now": now})
     refresh_withdrawn(connection, row.photo_id)
     owe_orphaned_edits(connection, row.photo_id, now)
     return True
@@ -85,15 +82,6 @@ _JUDGED = (
     .where(places.c.id == bindparam("place_id"))
     .values(namespace=bindparam("namespace"), unwanted=bindparam("unwanted"))
 )
-_OWE_NAMESPACE = text("""
-    INSERT INTO entries (photo_id, namespace, state, reason, due_at, lane, arrived_at, order_at, group_key, size)
-    SELECT photo_id, :namespace, CASE state WHEN 'unfit' THEN 'unfit' ELSE 'ready' END,
-           CASE state WHEN 'unfit' THEN reason END, :now, lane, :now, order_at, group_key, size
-    FROM entries WHERE photo_id = :photo_id AND NOT EXISTS (
-        SELECT 1 FROM entries AS other WHERE other.photo_id = :photo_id
-          AND (other.namespace = :namespace OR json_extract(other.sent_metadata, '$.unique_id') = :namespace))
-    ORDER BY id LIMIT 1
-""")
 _FIT_NOW = text("""
     SELECT entries.id FROM entries JOIN photos ON photos.id = entries.photo_id
     WHERE entries.state = 'unfit' AND photos.unfit_code IS NULL AND entries.size <= :most

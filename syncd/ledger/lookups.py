@@ -51,11 +51,7 @@ class Lookups:
             for entry_id, image_id in adopted.items():
                 reason = f"found by its marker {pending.marker}"
                 settle_one(connection, State.UNANSWERED, Receipt(entry_id, State.UPLOADED, reason, image_id), now)
-            rest = len(adopted) < len(pending.missing)
-            connection.execute(
-                text("UPDATE requests SET lookups = lookups + 1, lookup_at = :at WHERE id = :request_id"),
-                {"at": next_at if rest else None, "request_id": pending.request_id},
-            )
+            connection.execute(_LOOKED_UP, {"at": next_at, "request_id": pending.request_id})
 
     def postpone(self, pending: Pending, until: float) -> None:
         """Look again later, without counting: the search itself could not be answered."""
@@ -91,6 +87,12 @@ _MISSING = text("""
       AND NOT EXISTS (SELECT 1 FROM sent AS later WHERE later.entry_id = sent.entry_id
                       AND later.request_id > sent.request_id)
     ORDER BY sent.position
+""")
+_LOOKED_UP = text("""
+    UPDATE requests SET lookups = lookups + 1, lookup_at = CASE WHEN EXISTS (
+        SELECT 1 FROM sent JOIN entries ON entries.id = sent.entry_id
+        WHERE sent.request_id = requests.id AND entries.state = 'unanswered') THEN :at END
+    WHERE id = :request_id
 """)
 _SETTLED = text("""
     UPDATE requests SET lookup_at = NULL

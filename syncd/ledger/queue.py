@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Connection, bindparam, select, text
 
@@ -16,9 +16,14 @@ from syncd.errors import IllegalMoveError
 from syncd.ledger.guard import Mark, MarkFile
 from syncd.ledger.rows import Owed, capture_of, group_by_photo, metadata_json
 from syncd.ledger.schema import entries, history, requests, sent
+from syncd.ledger.sightings import owe_orphaned_edits
 from syncd.ledger.store import Store, fact, set_fact
 from syncd.lifecycle import Outcome, State, may_move
 from syncd.model import ImageType, RequestMetadata
+from syncd.printable import printable
+
+FARTHEST: Final = 24 * 3600.0
+"""No try is put off for longer (seconds): an entry due later was written while the clock was wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +77,7 @@ class Queue:
         """
         counts = [0, 0]
         with self._store.write() as connection:
+            connection.execute(_NOT_FAR_AWAY, {"now": now, "latest": now + FARTHEST})
             for row in connection.execute(_LEFT_SENDING).all():
                 maybe_stored = row.completing_at is not None
                 outcome = Outcome.UNANSWERED if maybe_stored else Outcome.NOT_SENT
@@ -88,7 +94,8 @@ class Queue:
                         "status": None,
                         "code": None,
                         "message": reason,
-                        "lookup_at": now if maybe_stored else None,
+                        # Without its marker a request cannot be found, and a miss would mean nothing.
+                        "lookup_at": now if maybe_stored and row.marked else None,
                     },
                 )
         return counts[0], counts[1]
@@ -185,7 +192,7 @@ class Queue:
                     "outcome": answer.outcome,
                     "status": answer.status,
                     "code": answer.code,
-                    "message": answer.message,
+                    "message": None if answer.message is None else printable(answer.message),
                     "lookup_at": answer.lookup_at,
                 },
             )
@@ -238,11 +245,12 @@ def settle_one(connection: Connection, before: State, receipt: Receipt, now: flo
     """Move one entry as its receipt says; tell whether it was in the state `before`."""
     if not may_move(before, receipt.to):
         raise IllegalMoveError(f"entry {receipt.entry_id} must not go from {before} to {receipt.to}")
+    reason = printable(receipt.reason)
     values: Mapping[str, Any] = {
         "entry_id": receipt.entry_id,
         "before": before,
         "after": receipt.to,
-        "reason": receipt.reason,
+        "reason": reason,
         "due_at": now if receipt.due_at is None else receipt.due_at,
         "image_id": receipt.image_id,
         "uploaded_at": now if receipt.to is State.UPLOADED else None,
@@ -254,8 +262,11 @@ def settle_one(connection: Connection, before: State, receipt: Receipt, now: flo
         return False
     connection.execute(
         history.insert(),
-        {"entry_id": receipt.entry_id, "at": now, "before": before, "after": receipt.to, "reason": receipt.reason},
+        {"entry_id": receipt.entry_id, "at": now, "before": before, "after": receipt.to, "reason": reason},
     )
+    if before in _MAY_BE_STORED and receipt.to is not State.UPLOADED:
+        photo_id = connection.execute(_PHOTO_OF, {"entry_id": receipt.entry_id}).scalar_one()
+        owe_orphaned_edits(connection, photo_id, now)
     return True
 
 
@@ -277,7 +288,12 @@ def _owed(row: Any, places: Sequence[Any]) -> Owed:
     )
 
 
-# Each of these names its index: without statistics SQLite takes a general one, and sorts the whole library at each turn.
+_MAY_BE_STORED = frozenset({State.SENDING, State.UNANSWERED})
+_PHOTO_OF = text("SELECT photo_id FROM entries WHERE id = :entry_id")
+_NOT_FAR_AWAY = text("""
+    UPDATE entries SET due_at = :now WHERE state = 'ready' AND withdrawn = 0 AND due_at > :latest
+""")
+# Each names its index: without statistics SQLite takes a general one, and sorts the whole library at each turn.
 _ARRIVALS = text("""
     SELECT id FROM entries INDEXED BY ix_entries_arrivals
     WHERE state = 'ready' AND withdrawn = 0 AND lane = 1 AND due_at <= :now
@@ -310,14 +326,14 @@ _HEAD = text(f"""
     {_OWED_COLUMNS}
     FROM entries JOIN photos ON photos.id = entries.photo_id
     WHERE entries.id = :entry_id AND state = 'ready' AND withdrawn = 0 AND due_at <= :now
-""")  # noqa: S608  (constants)
+""")
 _MATES = text(f"""
     {_OWED_COLUMNS}
     FROM entries INDEXED BY ix_entries_group CROSS JOIN photos ON photos.id = entries.photo_id
     WHERE state = 'ready' AND withdrawn = 0 AND due_at <= :now AND group_key = :group_key AND namespace = :namespace
       AND split IS :split AND omit IS :omit AND entries.id <> :entry_id
     ORDER BY order_at DESC, entries.id DESC LIMIT :limit
-""")  # noqa: S608  (constants)
+""")
 _PLACES_OF = text("""
     SELECT places.photo_id, roots.path AS root, folders.path AS folder, places.name
     FROM places JOIN folders ON folders.id = places.folder_id JOIN roots ON roots.id = folders.root_id
@@ -325,7 +341,7 @@ _PLACES_OF = text("""
     ORDER BY places.seen_at, places.id
 """)
 _LEFT_SENDING = text("""
-    SELECT id, completing_at FROM requests
+    SELECT id, completing_at, marked FROM requests
     WHERE outcome IS NULL AND id IN (
         SELECT request_id FROM sent JOIN entries ON entries.id = sent.entry_id WHERE entries.state = 'sending')
     ORDER BY id

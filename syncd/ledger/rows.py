@@ -12,8 +12,7 @@ from sqlalchemy import Row
 
 from syncd.model import Capture, Dropped, ImageType, Photo, PlacePath, Position, RequestMetadata, Unfit, UnfitCode
 
-WALL = "%Y-%m-%d %H:%M:%S"
-"""How a wall clock is written in the ledger, and on the wire (API.md: datetime_taken)."""
+_TWO_64 = 1 << 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +48,7 @@ def photo_row(photo: Photo, seen_at: float) -> dict[str, object]:
         "picture_digest": photo.picture_digest,
         "size": photo.size,
         "type": photo.type,
-        "taken_at": capture.taken_at.strftime(WALL) if capture.taken_at else None,
+        "taken_at": capture.taken_at.isoformat(" ", "seconds") if capture.taken_at else None,
         "taken_from": capture.taken_from,
         "offset_minutes": capture.offset_minutes,
         "offset_from": capture.offset_from,
@@ -89,6 +88,21 @@ def unfit_of(row: Row[Any]) -> Unfit | None:
 def wall(text: str | None) -> datetime | None:
     """Read a wall clock."""
     return datetime.fromisoformat(text) if text else None
+
+
+def signed(number: int) -> int:
+    """Fold a number of 64 bits into SQLite's signed INTEGER: inodes are unsigned, and times go beyond the year 2262."""
+    return (number + (_TWO_64 >> 1)) % _TWO_64 - (_TWO_64 >> 1)
+
+
+def unsigned(number: int) -> int:
+    """Give an inode or a device as it was before `signed`."""
+    return number % _TWO_64
+
+
+def nanoseconds(number: int) -> int:
+    """Give a time in nanoseconds as it was before `signed`: what would be before 1823 is after 2262."""
+    return number + _TWO_64 if number < -(_TWO_64 >> 2) else number
 
 
 def metadata_json(metadata: RequestMetadata, marker: str | None) -> str:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from sqlalchemy import Connection, bindparam, select, text, update
 
-from syncd.ledger.rows import photo_row
+from syncd.ledger.rows import photo_row, signed, unfit_of
 from syncd.ledger.schema import entries, history, photos, places
-from syncd.ledger.store import Store
+from syncd.ledger.store import Store, fact
 from syncd.ledger.territory import Territory
 from syncd.lifecycle import State
-from syncd.model import Look, Photo, PlacePath, Unfit
+from syncd.model import Look, Photo, PlacePath, Unfit, UnfitCode
 from syncd.printable import path_text
 
 
@@ -111,7 +111,9 @@ class Sightings:
     def _owe(self, connection: Connection, photo_id: int, sighting: Sighting, now: float) -> Recorded:
         edit_of = connection.execute(_EDIT_OF, {"photo_id": photo_id}).scalar()
         if edit_of is not None:
-            return Recorded.EDIT
+            owe_orphaned_edits(connection, edit_of, now)
+            still = connection.execute(_EDIT_OF, {"photo_id": photo_id}).scalar()
+            return Recorded.OWED if still is None else Recorded.EDIT
         if self._is_covered(connection, photo_id, sighting):
             return Recorded.KNOWN
         lane = self._territory.lane(connection, sighting.place.root)
@@ -120,11 +122,9 @@ class Sightings:
         return Recorded.UNFIT if sighting.unfit else Recorded.OWED
 
     def _is_covered(self, connection: Connection, photo_id: int, sighting: Sighting) -> bool:
-        rows = connection.execute(_ENTRIES_OF, {"photo_id": photo_id}).all()
-        if not self._policy.per_namespace:
-            return bool(rows)
-        # An entry made under copies = "once" covers the namespace that it was sent to.
-        return any(sighting.namespace in (row.namespace, row.sent_to) for row in rows)
+        if self._policy.per_namespace:
+            return covers(connection, photo_id, sighting.namespace)
+        return connection.execute(_ENTRY_OF, {"photo_id": photo_id}).first() is not None
 
     def _after_change(self, connection: Connection, photo_id: int, now: float) -> None:
         refresh_withdrawn(connection, photo_id)
@@ -142,25 +142,56 @@ class _NewEntry:
 def make_entry(connection: Connection, new: _NewEntry, now: float) -> None:
     """Make the entry that a sighting owes, with the first row of its history."""
     sighting = new.sighting
-    state = State.UNFIT if sighting.unfit else State.READY
-    reason = str(sighting.unfit) if sighting.unfit else f"seen at {path_text(sighting.place.path)}"
-    result = connection.execute(
-        entries.insert(),
-        {
-            "photo_id": new.photo_id,
-            "namespace": new.namespace,
-            "state": state,
-            "reason": reason if sighting.unfit else None,
-            "due_at": now,
-            "lane": new.lane,
-            "arrived_at": now,
-            "order_at": sighting.order_at,
-            "group_key": sighting.group_key,
-            "size": sighting.photo.size,
-        },
-    )
-    entry_id = result.lastrowid
-    connection.execute(history.insert(), {"entry_id": entry_id, "at": now, "after": state, "reason": reason})
+    values = {
+        "photo_id": new.photo_id,
+        "namespace": new.namespace,
+        "lane": new.lane,
+        "order_at": sighting.order_at,
+        "group_key": sighting.group_key,
+        "size": sighting.photo.size,
+    }
+    unfit = str(sighting.unfit) if sighting.unfit else None
+    _insert_entry(connection, values, unfit, f"seen at {path_text(sighting.place.path)}", now)
+
+
+def _insert_entry(
+    connection: Connection, values: Mapping[str, object], unfit: str | None, reason: str, now: float
+) -> None:
+    state = State.READY if unfit is None else State.UNFIT
+    row = {**values, "state": state, "reason": unfit, "due_at": now, "arrived_at": now}
+    entry_id = connection.execute(entries.insert(), row).lastrowid
+    first = {"entry_id": entry_id, "at": now, "after": state, "reason": unfit or reason}
+    connection.execute(history.insert(), first)
+
+
+def covers(connection: Connection, photo_id: int, namespace: str) -> bool:
+    """Tell whether an entry of a photo is for a namespace, with copies = "per-namespace".
+
+    An entry made under copies = "once" becomes that of the namespace that it was sent to; one that was not sent
+    becomes that of the namespace asked for. Else the photo would go there twice.
+    """
+    connection.execute(_ADOPT, {"photo_id": photo_id, "namespace": namespace})
+    rows = connection.execute(_ENTRIES_OF, {"photo_id": photo_id}).all()
+    return any(namespace in (row.namespace, row.sent_to) for row in rows)
+
+
+def owe_namespace(connection: Connection, photo_id: int, namespace: str, now: float) -> None:
+    """Owe a photo that is known in other namespaces in this one too; nothing where no entry of it exists."""
+    if covers(connection, photo_id, namespace):
+        return
+    row = connection.execute(_FIRST_ENTRY, {"photo_id": photo_id}).first()
+    if row is None:
+        return
+    values = {
+        "photo_id": photo_id,
+        "namespace": namespace,
+        "lane": row.lane,
+        "order_at": row.order_at,
+        "group_key": row.group_key,
+        "size": row.size,
+    }
+    unfit = (row.reason or "unfit") if row.state == State.UNFIT else None
+    _insert_entry(connection, values, unfit, f"the rules put it into the namespace {namespace}, too", now)
 
 
 def refresh_withdrawn(connection: Connection, photo_id: int) -> None:
@@ -174,24 +205,28 @@ def owe_orphaned_edits(connection: Connection, photo_id: int, now: float) -> Non
     The bytes of the older one are gone, and it was never stored: without this the picture would be lost.
     """
     orphans = connection.execute(_ORPHANS, {"photo_id": photo_id}).all()
+    most = fact(connection, "max_file_bytes") if orphans else None
     for orphan in orphans:
         connection.execute(update(photos).where(photos.c.id == orphan.id).values(edit_of=None))
         values = {
             "photo_id": orphan.id,
             "namespace": orphan.namespace,
-            "state": State.UNFIT if orphan.unfit_code else State.READY,
-            "reason": orphan.unfit_detail if orphan.unfit_code else None,
-            "due_at": now,
             "lane": orphan.lane,
-            "arrived_at": now,
             "order_at": orphan.order_at,
             "group_key": orphan.group_key,
             "size": orphan.size,
         }
-        made = connection.execute(entries.insert(), values).lastrowid
+        unfit = unfit_of(orphan)
+        if unfit is None and most is not None and orphan.size > most:
+            unfit = too_large(orphan.size, most)
         reason = "its earlier bytes are gone and were never stored"
-        connection.execute(history.insert(), {"entry_id": made, "at": now, "after": values["state"], "reason": reason})
+        _insert_entry(connection, values, str(unfit) if unfit else None, reason, now)
         refresh_withdrawn(connection, orphan.id)
+
+
+def too_large(size: int, most: int) -> Unfit:
+    """Say that a file has more bytes than the service, or the setting, takes."""
+    return Unfit(UnfitCode.TOO_LARGE, f"{size:,} bytes, max_file_bytes is {most:,}")
 
 
 def _photo_id(connection: Connection, photo: Photo, now: float) -> tuple[int, bool]:
@@ -214,10 +249,10 @@ def _look_columns(sighting: Sighting) -> dict[str, object]:
     look = sighting.look
     return {
         "size": look.size,
-        "mtime_ns": look.mtime_ns,
-        "ctime_ns": look.ctime_ns,
-        "inode": look.inode,
-        "device": look.device,
+        "mtime_ns": signed(look.mtime_ns),
+        "ctime_ns": signed(look.ctime_ns),
+        "inode": signed(look.inode),
+        "device": signed(look.device),
         "namespace": sighting.namespace,
         "unwanted": sighting.unwanted,
     }
@@ -236,6 +271,14 @@ _LOOK_AGAIN = (
     .where(places.c.id == bindparam("place_id"))
     .values({c: bindparam(c) for c in ("size", "mtime_ns", "ctime_ns", "inode", "device", "namespace", "unwanted")})
 )
+_ENTRY_OF = text("SELECT 1 FROM entries WHERE photo_id = :photo_id LIMIT 1")
+_FIRST_ENTRY = text("SELECT * FROM entries WHERE photo_id = :photo_id ORDER BY id LIMIT 1")
+_ADOPT = text("""
+    UPDATE OR IGNORE entries
+    SET namespace = CASE WHEN state IN ('ready', 'unfit') OR sent_metadata IS NULL THEN :namespace
+                         ELSE json_extract(sent_metadata, '$.unique_id') END
+    WHERE photo_id = :photo_id AND namespace = ''
+""")
 _ENTRIES_OF = text("""
     SELECT namespace, json_extract(sent_metadata, '$.unique_id') AS sent_to FROM entries WHERE photo_id = :photo_id
 """)
@@ -260,6 +303,8 @@ _ORPHANS = text("""
     FROM photos AS edits
     JOIN entries ON entries.photo_id = edits.edit_of
     WHERE edits.edit_of = :photo_id AND entries.withdrawn = 1 AND entries.state IN ('ready', 'refused', 'unfit')
+      AND NOT EXISTS (SELECT 1 FROM entries AS kept WHERE kept.photo_id = :photo_id
+                      AND kept.state IN ('uploaded', 'sending', 'unanswered'))
       AND EXISTS (SELECT 1 FROM places WHERE places.photo_id = edits.id AND places.gone_at IS NULL)
     ORDER BY edits.id
 """)

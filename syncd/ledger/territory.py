@@ -6,15 +6,16 @@ from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import Connection, bindparam, delete, select, text, update
 from sqlalchemy.dialects.sqlite import insert
 
+from syncd.ledger.rows import nanoseconds, signed, unsigned
 from syncd.ledger.schema import aside, folders, ignored, places, roots
 from syncd.ledger.store import Store
 from syncd.model import PlacePath
-from syncd.printable import path_text
+from syncd.printable import path_text, printable
 
 ARRIVALS: Final = 1
 BACKLOG: Final = 2
@@ -52,6 +53,7 @@ class Territory:
         self._root_ids: dict[bytes, int] = {}
         self._folder_ids: OrderedDict[tuple[bytes, bytes], int] = OrderedDict()
         self._arrivals: set[bytes] = set()
+        self._undone = store.undone
 
     def configure(self, configured: Iterable[bytes]) -> None:
         """Tell which roots the configuration has. The others are dropped: kept, but neither scanned nor counted.
@@ -69,7 +71,16 @@ class Territory:
         """Give what is known of the roots of the configuration."""
         with self._store.read() as connection:
             rows = connection.execute(_ROOTS).all()
-        return [RootRecord(r.path, r.device, r.first_scan_at is not None, bool(r.has_places), r.absent) for r in rows]
+        return [
+            RootRecord(
+                path=row.path,
+                device=None if row.device is None else unsigned(row.device),
+                scanned_before=row.first_scan_at is not None,
+                has_places=bool(row.has_places),
+                absent=row.absent,
+            )
+            for row in rows
+        ]
 
     def sample(self, root: bytes, most: int = 24) -> list[bytes]:
         """Give some paths below a root at which photos lay when last seen: a few are enough to know the root by."""
@@ -84,7 +95,7 @@ class Territory:
             if number is None:
                 return {}
             rows = connection.execute(_LOOKS, {"folder_id": number})
-            return {row[0]: (row[1], row[2], row[3], row[4]) for row in rows}
+            return {row.name: _known_look(row) for row in rows}
 
     def known_at(self, place: PlacePath) -> tuple[KnownLook | None, bool]:
         """Give the look at which a present place was seen last, and whether a file is set aside there."""
@@ -94,7 +105,7 @@ class Territory:
                 return None, False
             row = connection.execute(_LOOK, {"folder_id": number, "name": place.name}).first()
             aside_there = connection.execute(_IS_ASIDE, {"folder_id": number, "name": place.name}).first()
-        return (None if row is None else (row[0], row[1], row[2], row[3])), aside_there is not None
+        return (None if row is None else _known_look(row)), aside_there is not None
 
     def folders_below(self, root: bytes) -> list[bytes]:
         """Give every folder of a root in which the ledger has a present place or a file set aside."""
@@ -105,7 +116,7 @@ class Territory:
         """Record the end of a whole scan of a root: what was ignored there, by reason."""
         with self._store.write() as connection:
             root_id = self._root_id(connection, root)
-            connection.execute(_SCANNED, {"root_id": root_id, "device": device, "now": now})
+            connection.execute(_SCANNED, {"root_id": root_id, "device": signed(device), "now": now})
             connection.execute(delete(ignored).where(ignored.c.root_id == root_id))
             rows = [{"root_id": root_id, "reason": r, "files": n} for r, n in sorted(counts.items()) if n]
             if rows:
@@ -128,17 +139,18 @@ class Territory:
             return
         with self._store.write() as connection:
             for place, reason, detail in found:
+                said = printable(detail)
                 row = insert(aside).values(
                     folder_id=self.folder_id(connection, place.root, place.folder),
                     name=place.name,
                     text=path_text(place.name),
                     reason=reason,
-                    detail=detail,
+                    detail=said,
                     since=now,
                 )
                 connection.execute(
                     row.on_conflict_do_update(
-                        index_elements=["folder_id", "name"], set_={"reason": reason, "detail": detail}
+                        index_elements=["folder_id", "name"], set_={"reason": reason, "detail": said}
                     )
                 )
 
@@ -156,6 +168,7 @@ class Territory:
 
     def lane(self, connection: Connection, root: bytes) -> int:
         """Tell the lane of a photo that is seen now: an arrival only after the root's first whole scan."""
+        self._forget_what_was_undone()
         if root in self._arrivals:
             return ARRIVALS
         seen = connection.execute(select(roots.c.first_scan_at).where(roots.c.path == root)).scalar()
@@ -173,6 +186,7 @@ class Territory:
         return number
 
     def _find_folder(self, connection: Connection, root: bytes, folder: bytes) -> int | None:
+        self._forget_what_was_undone()
         key = (root, folder)
         number = self._folder_ids.get(key)
         if number is None:
@@ -183,12 +197,25 @@ class Territory:
                     self._folder_ids.popitem(last=False)
         return number
 
+    def _forget_what_was_undone(self) -> None:
+        """Forget the numbers of folders: one that was made in a transaction that failed may be another's next time."""
+        if self._undone != self._store.undone:
+            self._undone = self._store.undone
+            self._folder_ids.clear()
+            self._root_ids.clear()
+            self._arrivals.clear()
+
     def _root_id(self, connection: Connection, root: bytes) -> int:
+        self._forget_what_was_undone()
         number = self._root_ids.get(root)
         if number is None:
             number = int(connection.execute(select(roots.c.id).where(roots.c.path == root)).scalar_one())
             self._root_ids[root] = number
         return number
+
+
+def _known_look(row: Any) -> KnownLook:
+    return row.size, nanoseconds(row.mtime_ns), nanoseconds(row.ctime_ns), unsigned(row.inode)
 
 
 _ROOTS = text("""

@@ -13,8 +13,6 @@ from typing import Final, Protocol, TypeVar
 
 from syncd.model import Capture, Labels, RequestMetadata
 
-WALL: Final = "%Y-%m-%d %H:%M:%S"
-"""API.md: datetime_taken is yyyy-MM-dd HH:mm:ss, no zone, no fraction."""
 OMITTABLE: Final = frozenset({"datetime_taken", "camera_model", "latitude", "longitude", "tags"})
 """Fields that an upload can do without: metadata never blocks an upload. A namespace is no such field."""
 
@@ -63,7 +61,8 @@ def metadata_for(
     position = None if omit & {"latitude", "longitude"} else capture.position
     return RequestMetadata(
         unique_id=labels.namespace,
-        datetime_taken=wall.strftime(WALL) if wall and "datetime_taken" not in omit else None,
+        # API.md: yyyy-MM-dd HH:mm:ss, no zone, no fraction.
+        datetime_taken=wall.isoformat(" ", "seconds") if wall and "datetime_taken" not in omit else None,
         camera_model=capture.camera_model if "camera_model" not in omit else None,
         latitude=decimal_degrees(position.latitude) if position else None,
         longitude=decimal_degrees(position.longitude) if position else None,
