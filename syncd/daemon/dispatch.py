@@ -194,7 +194,7 @@ class Dispatch:
             return idle
         if self._look_up(now):
             return None
-        opening = pace.opening(self._gate, self._settings.pace)
+        opening = pace.opening(self._gate, self._settings.pace, now)
         if isinstance(opening, pace.Shut) or (opening.probe and self.in_flight):
             return Idle(Rest.UNDER_WAY)
         due = self._queue.next_due()
@@ -212,6 +212,7 @@ class Dispatch:
         """Tell whether neither uploads nor look-ups may leave: the queue is paused, or the pace has it wait."""
         with self._left_lock:
             self._gate = pace.leaving(self._gate, max(self._gate.left_at, self._left_at))
+        self._gate = pace.by_the_clock(self._gate, now)
         pause = self._gate.pause
         if pause is not None and (pause.probe_at is None or pause.probe_at > now):
             return Idle(Rest.PAUSED, pause.probe_at)

@@ -7,6 +7,7 @@ everything that leaves: the pace, the breaker after unanswered requests, the bac
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final, Self
 
@@ -32,6 +33,11 @@ class Pause:
     probe_at: float | None
     """When one request may try whether it is still so; None: only a person ends it."""
     probes: int = 0
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Self:
+        """Read a pause from the ledger; what another version added to it is left out."""
+        return cls(**{k: v for k, v in value.items() if k in cls.__dataclass_fields__})
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +68,7 @@ class Gate:
             return cls()
         pause = value.get("pause")
         known = {k: v for k, v in value.items() if k in cls.__dataclass_fields__ and k != "pause"}
-        return cls(**known, pause=Pause(**pause) if isinstance(pause, dict) else None)
+        return cls(**known, pause=Pause.from_json(pause) if isinstance(pause, dict) else None)
 
     def to_json(self) -> dict[str, Any]:
         """Give the gate as the ledger keeps it."""
@@ -90,10 +96,10 @@ def next_slot(gate: Gate, pace: float | None, now: float) -> float:
     return min(gate.left_at, now) + max(pace or 0.0, gate.interval or 0.0)
 
 
-def opening(gate: Gate, pace: float | None) -> Go | Shut:
+def opening(gate: Gate, pace: float | None, now: float) -> Go | Shut:
     """Tell from when on the next request may leave. `pace` is the configured distance in seconds; None: no limit."""
-    distance = max(pace or 0.0, gate.interval or 0.0)
-    at = max(gate.left_at + distance, gate.not_before)
+    gate = by_the_clock(gate, now)
+    at = max(next_slot(gate, pace, now), gate.not_before)
     if gate.pause is not None:
         if gate.pause.probe_at is None:
             return Shut(gate.pause.reason)
@@ -101,6 +107,14 @@ def opening(gate: Gate, pace: float | None) -> Go | Shut:
     if gate.unanswered:
         return Go(at, probe=True, why="the last request was not answered")
     return Go(at, probe=False)
+
+
+def by_the_clock(gate: Gate, now: float) -> Gate:
+    """Give the gate without times that the clock, since it was set back, would make it wait for for years."""
+    pause = gate.pause
+    if pause is not None and pause.probe_at is not None:
+        pause = replace(pause, probe_at=min(pause.probe_at, now + PAUSE_CAP))
+    return replace(gate, left_at=min(gate.left_at, now), not_before=min(gate.not_before, now + PAUSE_CAP), pause=pause)
 
 
 def leaving(gate: Gate, now: float) -> Gate:
@@ -129,15 +143,16 @@ def after(  # noqa: PLR0911  (one return for each outcome)
     match answer.outcome:
         case Outcome.UNANSWERED:
             run = gate.unanswered + 1
-            wait = min(BREAKER_CAP, BREAKER_FIRST * 2.0 ** (run - 1))
-            return replace(gate, unanswered=run, not_before=now + wait, quiet=0)
+            wait = min(BREAKER_CAP, BREAKER_FIRST * 2.0 ** min(run - 1, 32))
+            return replace(gate, unanswered=run, not_before=now + wait, quiet=0, pause=_probed(gate.pause, now))
         case Outcome.NOT_SENT:
             run = gate.failures + 1
             return replace(gate, failures=run, not_before=now + backoff(run, rng))
         case Outcome.THROTTLED:
             slower = _slower(gate, pace)
             wait = slower if answer.retry_after is None else max(answer.retry_after, slower)
-            gate = _responsive(gate)
+            # It says nothing of what a pause is about: that goes on, and the probe comes again.
+            gate = replace(_responsive(gate), pause=gate.pause)
             return replace(gate, interval=slower, quiet=0, not_before=now + wait)
         case Outcome.PAUSED:
             return paused(gate, answer.message, now)
@@ -146,16 +161,30 @@ def after(  # noqa: PLR0911  (one return for each outcome)
         case Outcome.STORED:
             return _eased(replace(_responsive(gate), refusals=0, refusal=""), pace)
         case Outcome.REJECTED:
-            return _after_rejection(_responsive(gate), answer, now)
+            return _after_rejection(gate, answer, now)
 
 
 def paused(gate: Gate, reason: str, now: float) -> Gate:
-    """Pause the queue, or go on pausing it after a probe that changed nothing: 15 minutes, growing to 6 hours."""
+    """Pause the queue, or go on pausing it after a probe that changed nothing: 15 minutes, growing to 6 hours.
+
+    A pause that only a person ends stays as it is.
+    """
     before = gate.pause
-    probes = before.probes + 1 if before else 0
-    since = before.since if before and before.reason == reason else now
-    wait = min(PAUSE_CAP, PAUSE_FIRST * 2.0**probes)
-    return replace(gate, pause=Pause(reason, since, now + wait, probes), unanswered=0, failures=0)
+    if before is None:
+        pause: Pause | None = Pause(reason, now, now + PAUSE_FIRST)
+    elif before.probe_at is None:
+        pause = before
+    else:
+        pause = _probed(replace(before, reason=reason, since=before.since if before.reason == reason else now), now)
+    return replace(gate, pause=pause, unanswered=0, failures=0)
+
+
+def _probed(pause: Pause | None, now: float) -> Pause | None:
+    """Put the next probe off, after one that changed nothing. An answer to what left before the pause is no probe."""
+    if pause is None or pause.probe_at is None or pause.probe_at > now:
+        return pause
+    probes = pause.probes + 1
+    return replace(pause, probes=probes, probe_at=now + min(PAUSE_CAP, PAUSE_FIRST * 2.0 ** min(probes, 32)))
 
 
 def held_for_a_person(gate: Gate, reason: str, now: float) -> Gate:
@@ -165,8 +194,8 @@ def held_for_a_person(gate: Gate, reason: str, now: float) -> Gate:
 
 
 def released(gate: Gate) -> Gate:
-    """End a pause."""
-    return replace(gate, pause=None)
+    """End a pause, and the run of equal refusals that may have been its reason."""
+    return replace(gate, pause=None, refusals=0, refusal="")
 
 
 def probe_now(gate: Gate, now: float) -> Gate:
@@ -178,8 +207,12 @@ def probe_now(gate: Gate, now: float) -> Gate:
 
 
 def _responsive(gate: Gate) -> Gate:
-    """Close the breaker and end failures and pause: the service answered something that it documents."""
-    return replace(gate, unanswered=0, failures=0, not_before=0.0, pause=None)
+    """Close the breaker and end failures and pause: the service answered something that it documents.
+
+    A pause that only a person ends stays: what was under way when it began says nothing about it.
+    """
+    held = gate.pause if gate.pause is not None and gate.pause.probe_at is None else None
+    return replace(gate, unanswered=0, failures=0, not_before=0.0, pause=held)
 
 
 def _slower(gate: Gate, pace: float | None) -> float:
@@ -196,7 +229,8 @@ def _eased(gate: Gate, pace: float | None) -> Gate:
     return replace(gate, quiet=0, interval=None if faster <= max(pace or 0.0, 0.05) else faster)
 
 
-def _after_rejection(gate: Gate, answer: Answered, now: float) -> Gate:
+def _after_rejection(before: Gate, answer: Answered, now: float) -> Gate:
+    gate = _responsive(before)
     if answer.batch_cap is not None:
         return replace(gate, batch_cap=answer.batch_cap)
     if not answer.file_at_fault:
@@ -204,6 +238,7 @@ def _after_rejection(gate: Gate, answer: Answered, now: float) -> Gate:
     run = gate.refusals + 1 if gate.refusal == answer.message else 1
     gate = replace(gate, refusals=run, refusal=answer.message)
     if run >= SYSTEMATIC:
-        reason = f"{run} files in a row were refused with the same message: {answer.message}"
-        return replace(paused(gate, reason, now), refusals=0)
+        # The run is kept: a probe that is refused with the same message goes on with this pause.
+        reason = f"{SYSTEMATIC} files in a row, or more, were refused with the same message: {answer.message}"
+        return paused(replace(gate, pause=before.pause), reason, now)
     return gate
