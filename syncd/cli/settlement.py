@@ -29,8 +29,7 @@ def begin_anew(ledger: Path) -> Path:
     """Put the ledger of the account before aside, whole; give where it is kept. Raises LockedError beside a daemon."""
     with InstanceLock(ledger):
         open_for_single_moves(ledger).close()
-        stamp = time.strftime("%Y%m%d-%H%M%S")
-        kept = ledger.with_name(f"{ledger.name}.account-until-{stamp}")
+        kept = _unused(ledger.with_name(f"{ledger.name}.account-until-{time.strftime('%Y%m%d-%H%M%S')}"))
         for suffix in ("-wal", "-shm", ""):
             part = ledger.with_name(ledger.name + suffix)
             if part.exists():
@@ -39,3 +38,12 @@ def begin_anew(ledger: Path) -> Path:
         if mark.exists():
             mark.rename(kept.with_name(kept.name + ".mark"))
         return kept
+
+
+def _unused(path: Path) -> Path:
+    """Give the path, or one beside it: a ledger that was put aside in the same second must not be replaced."""
+    number, candidate = 1, path
+    while candidate.exists():
+        number += 1
+        candidate = path.with_name(f"{path.name}-{number}")
+    return candidate
