@@ -47,6 +47,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_photos_edit_of", "photos", ["edit_of"], unique=False, sqlite_where=sa.text("edit_of IS NOT NULL")
     )
+    op.create_index("ix_photos_size", "photos", ["size"], unique=False)
     op.create_table(
         "requests",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -233,6 +234,46 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     op.create_index("ix_sent_entry_id", "sent", ["entry_id"], unique=False)
+    op.create_table(
+        "imports",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("token", sa.Text(), nullable=False),
+        sa.Column("source", sa.BLOB(), nullable=False),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("label", sa.Text(), nullable=False),
+        sa.Column("destinations", sa.Text(), nullable=False),
+        sa.Column("started_at", sa.REAL(), nullable=False),
+        sa.Column("ended_at", sa.REAL(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_imports")),
+        sa.UniqueConstraint("token", name=op.f("uq_imports_token")),
+        sqlite_autoincrement=True,
+    )
+    op.create_table(
+        "copies",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("import_id", sa.Integer(), nullable=False),
+        sa.Column("digest", sa.Text(), nullable=False),
+        sa.Column("head", sa.Text(), nullable=False),
+        sa.Column("quick", sa.Text(), nullable=False),
+        sa.Column("size", sa.Integer(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("path", sa.BLOB(), nullable=False),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("mtime_ns", sa.Integer(), nullable=True),
+        sa.Column("ctime_ns", sa.Integer(), nullable=True),
+        sa.Column("inode", sa.Integer(), nullable=True),
+        sa.Column("device", sa.Integer(), nullable=True),
+        sa.Column("verified_at", sa.REAL(), nullable=True),
+        sa.CheckConstraint("kind IN ('copy', 'second', 'found')", name=op.f("ck_copies_kind")),
+        sa.CheckConstraint("verified_at IS NULL OR inode IS NOT NULL", name=op.f("ck_copies_verified_was_looked_at")),
+        sa.ForeignKeyConstraint(["import_id"], ["imports.id"], name=op.f("fk_copies_import_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_copies")),
+    )
+    op.create_index("ix_copies_digest", "copies", ["digest"], unique=False)
+    op.create_index("ix_copies_size_head", "copies", ["size", "head"], unique=False)
+    op.create_index(
+        "ix_copies_unverified", "copies", ["import_id"], unique=False, sqlite_where=sa.text("verified_at IS NULL")
+    )
     op.execute(IMAGE_IDS)
 
 

@@ -107,6 +107,7 @@ photos = Table(
     Column("edit_of", Integer, ForeignKey("photos.id")),  # a metadata-only edit of that photo: known, not owed
     Column("seen_at", REAL, nullable=False),
     Index("ix_photos_edit_of", "edit_of", sqlite_where=text("edit_of IS NOT NULL")),
+    Index("ix_photos_size", "size"),
 )
 
 places = Table(
@@ -226,6 +227,44 @@ history = Table(
     Column("after", Text, nullable=False),
     Column("reason", Text, nullable=False),
     Index("ix_history_entry_id", "entry_id"),
+)
+
+imports = Table(
+    "imports",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("token", Text, nullable=False, unique=True),  # part of the names of its temporary files
+    Column("source", BLOB, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("label", Text, nullable=False),  # of the card, made printable
+    Column("destinations", Text, nullable=False),  # JSON: absolute paths, surrogate escapes for what is not UTF-8
+    Column("started_at", REAL, nullable=False),
+    Column("ended_at", REAL),  # NULL: under way, or it died
+    sqlite_autoincrement=True,
+)
+
+copies = Table(
+    "copies",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("import_id", Integer, ForeignKey("imports.id"), nullable=False),
+    Column("digest", Text, nullable=False),  # SHA-256, hex
+    Column("head", Text, nullable=False),  # XXH3-128 of the first bytes, hex: a hint, never a proof
+    Column("quick", Text, nullable=False),  # XXH64 of all bytes, big-endian hex: what media hash lists hold
+    Column("size", Integer, nullable=False),
+    Column("kind", Text, nullable=False),  # copy, second, found
+    Column("path", BLOB, nullable=False),  # absolute
+    Column("text", Text, nullable=False),
+    Column("mtime_ns", Integer),  # the look at the copy when it was verified
+    Column("ctime_ns", Integer),
+    Column("inode", Integer),
+    Column("device", Integer),
+    Column("verified_at", REAL),  # NULL: the name was chosen, nothing is promised yet
+    Index("ix_copies_digest", "digest"),
+    Index("ix_copies_size_head", "size", "head"),
+    Index("ix_copies_unverified", "import_id", sqlite_where=text("verified_at IS NULL")),
+    CheckConstraint("kind IN ('copy', 'second', 'found')", name="kind"),
+    CheckConstraint("verified_at IS NULL OR inode IS NOT NULL", name="verified_was_looked_at"),
 )
 
 IMAGE_IDS_VIEW: Final = """
