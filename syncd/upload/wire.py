@@ -211,7 +211,7 @@ class PlainConnection(urllib3.connection.HTTPConnection):
     def getresponse(self) -> Any:
         """Read the answer, up to its body."""
         if self._hurry:
-            self.timeout = min(self.timeout, _LAST_LOOK)
+            self.timeout = min(self.timeout or _LAST_LOOK, _LAST_LOOK)
         return super().getresponse()
 
 

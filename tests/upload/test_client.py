@@ -154,10 +154,11 @@ def test_b14_ids_that_do_not_fit_are_unknown(
     assert reply.cause is Doubt.IDS
 
 
-def answer_and_stay(code: int) -> Behaviour:
+def answer_and_stay(code: int, after: float = 0.0) -> Behaviour:
     """Answers after the headers, never reads, never closes."""
 
     def answer(exchange: Exchange) -> None:
+        exchange.stopping.wait(after)  # long enough for the client to be stuck in the middle of a chunk
         exchange.answer(code, envelope_of(f"0{code}", "refused early"))
         exchange.hang(20)
 
@@ -255,7 +256,9 @@ def test_an_unknown_name_is_told(make_client: MakeClient, make_file: MakeFile) -
 
 
 @pytest.mark.parametrize(
-    "behaviour", [act.early(413), act.early(413, linger=False), answer_and_stay(413)], ids=["fin", "close", "stay"]
+    "behaviour",
+    [act.early(413), act.early(413, linger=False), answer_and_stay(413), answer_and_stay(413, after=0.2)],
+    ids=["fin", "close", "stay", "late"],
 )
 def test_h1_an_early_rejection_is_read(
     behaviour: Behaviour, server: FaultServer, make_client: MakeClient, make_file: MakeFile
