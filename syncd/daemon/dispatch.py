@@ -22,7 +22,7 @@ from syncd.errors import ReachError
 from syncd.ledger.lookups import Lookups, Pending
 from syncd.ledger.queue import Claim, Queue
 from syncd.ledger.rows import Owed
-from syncd.lifecycle import Outcome, State, backoff
+from syncd.lifecycle import BACKOFF_CAP, Outcome, State, backoff
 from syncd.model import Capture, Labels, Look, PlacePath, RequestMetadata
 from syncd.rules import union
 from syncd.settings import UploadSettings
@@ -38,7 +38,6 @@ OLDEST_EVERY: Final = 10
 LINGER: Final = 2.0
 """Seconds for which an entry waits for mates while the intake is at work."""
 _HEADS: Final = 16
-_RETRY_FILE: Final = 60.0
 
 
 class Sender(Protocol):
@@ -133,6 +132,7 @@ class Dispatch:
         voice: Voice,
         rng: random.Random,
         look_again: Callable[[PlacePath], None],
+        returned: threading.Event | None = None,
         intake_busy: Callable[[], bool] = lambda: False,
         answered: Callable[[], None] = lambda: None,
     ) -> None:
@@ -148,6 +148,8 @@ class Dispatch:
         self._voice = voice
         self._rng = rng
         self._look_again = look_again
+        self._returned = returned or threading.Event()
+        self._unopened: dict[int, int] = {}
         self._intake_busy = intake_busy
         self._answered = answered
         self._gate = pace.Gate.from_json(queue.gate())
@@ -156,6 +158,7 @@ class Dispatch:
         self._left_lock = threading.Lock()
         self._left_at = queue.last_sent_at() or 0.0
         self._count = 0
+        self._told_of_budget = 0.0
         self.cancel = threading.Event()
         """Set it to have the requests under way given up, where they are not complete yet."""
         self.outcomes: Counter[State] = Counter()
@@ -186,6 +189,8 @@ class Dispatch:
     def turn(self) -> Idle | None:  # noqa: PLR0911  (one return for each reason to rest)
         """Settle what came back, and let one request leave; None: call again at once."""
         self._collect()
+        if self._returned.is_set():
+            self._try_files_again()
         if self.in_flight >= self._settings.in_flight:
             return Idle(Rest.UNDER_WAY)
         now = self._clock.now()
@@ -202,16 +207,22 @@ class Dispatch:
             return Idle(Rest.NOTHING_OWED, self._lookups.next_due())
         if opening.at > now:
             return Idle(Rest.UNANSWERED if self._gate.unanswered else Rest.BACK_OFF, opening.at)
+        if due > now + 2 * BACKOFF_CAP:
+            # No back-off is that long: the clock was set back.
+            self._queue.hasten(now)
+            return None
         budget = self._budget(now)
         if budget == 0:
-            return Idle(Rest.BUDGET, next_local_midnight(now))
+            return self._budget_is_spent(now)
         most = 1 if opening.probe else self._settings.batch_files
         return self._send_next(most if budget is None else min(most, budget), due, now)
 
     def _gate_is_shut(self, now: float) -> Idle | None:
         """Tell whether neither uploads nor look-ups may leave: the queue is paused, or the pace has it wait."""
         with self._left_lock:
-            self._gate = pace.leaving(self._gate, max(self._gate.left_at, self._left_at))
+            # A clock that was set back starts the distance anew, once: else it would never be over.
+            self._left_at = min(max(self._gate.left_at, self._left_at), now)
+            self._gate = pace.leaving(self._gate, self._left_at)
         self._gate = pace.by_the_clock(self._gate, now)
         pause = self._gate.pause
         if pause is not None and (pause.probe_at is None or pause.probe_at > now):
@@ -234,28 +245,40 @@ class Dispatch:
         return [*self._flights, *self._searches]
 
     def _collect(self) -> None:
+        """Settle every request that ended. What one of them raises is raised when the others are settled."""
+        errors: list[BaseException] = []
         for future in [f for f in self._flights if f.done()]:
             flight = self._flights.pop(future)
             for file in flight.files:
                 os.close(file.fd)
-            self._settle(flight, future.result())
+            try:
+                self._settle(flight, future.result())
+            except BaseException as error:  # noqa: BLE001  (raised below)
+                errors.append(error)
+        if errors:
+            raise errors[0]
         for search_future in [f for f in self._searches if f.done()]:
             self._looked_up(self._searches.pop(search_future).pending, search_future.result())
 
     def _send_next(self, most: int, due: float, now: float) -> Idle | None:
         """Plan around the entries that come first, and send the first batch that need not wait for mates."""
-        lingering = False
         oldest = self._count % OLDEST_EVERY == OLDEST_EVERY - 1
-        for head in self._queue.head(self._settings.order, now, oldest=oldest, limit=_HEADS):
-            chosen = self._choose(head, most, now)
-            if chosen is None:
-                continue
-            batch, metadata, full = chosen
-            if not full and self._intake_busy() and now - batch[0].arrived_at < LINGER:
-                lingering = True
-                continue
-            self._launch(batch, metadata, now)
-            return None
+        lingering = False
+        # While a scan records faster than is sent, those that come first are always new: then the oldest go.
+        for waiting_longest in [True] if oldest else [False, True]:
+            for head in self._queue.head(self._settings.order, now, oldest=waiting_longest, limit=_HEADS):
+                chosen = self._choose(head, most, now)
+                if chosen is None:
+                    self._put_off(head, now)
+                    continue
+                batch, metadata, full = chosen
+                if not full and self._intake_busy() and 0 <= now - batch[0].arrived_at < LINGER:
+                    lingering = True
+                    continue
+                self._launch(batch, metadata, now)
+                return None
+            if not lingering:
+                break
         if lingering:
             return Idle(Rest.LINGER, now + LINGER / 4)
         lookup = self._lookups.next_due()
@@ -289,16 +312,24 @@ class Dispatch:
         return union(wanted) if wanted else None
 
     def _launch(self, batch: Sequence[Owed], metadata: RequestMetadata, now: float) -> None:
-        opened = [(owed, found) for owed in batch if (found := self._open(owed, now)) is not None]
-        if not opened:
-            return
+        # Counted whether or not it can be sent, so that files that cannot be opened take nobody's turn.
+        self._count += 1
+        opened: list[tuple[Owed, tuple[PlacePath, SendFile]]] = []
         try:
-            flight = self._claim(opened, metadata, now)
+            for owed in batch:
+                found = self._open(owed)
+                if found is None:
+                    self._put_off(owed.entry_id, now)
+                else:
+                    opened.append((owed, found))
+            if opened:
+                self._send(self._claim(opened, metadata, now), now)
         except BaseException:
             for _, (_, file) in opened:
                 os.close(file.fd)
             raise
-        self._count += 1
+
+    def _send(self, flight: Flight, now: float) -> None:
         self._set_left(now)
         request_id = flight.request_id
         future = self._executor.submit(
@@ -329,8 +360,8 @@ class Dispatch:
         request = Request(tuple(owed for owed, _ in opened), outgoing, with_marker, self._settings.lookup_after)
         return Flight(request_id, request, tuple(place for _, (place, _) in opened), files)
 
-    def _open(self, owed: Owed, now: float) -> tuple[PlacePath, SendFile] | None:
-        """Open a photo at the first of its places that has it; None, and a later try, where none has."""
+    def _open(self, owed: Owed) -> tuple[PlacePath, SendFile] | None:
+        """Open a photo at the first of its places that has it; None where none has."""
         for place in owed.places:
             try:
                 fd, look = self._opener.open_photo(place)
@@ -339,15 +370,27 @@ class Dispatch:
                 continue
             if look.size == owed.size:
                 name = wire_name(place.name, owed.digest, owed.type)
+                self._unopened.pop(owed.entry_id, None)
                 return place, SendFile(fd, owed.size, owed.digest, name, owed.type.mime)
             os.close(fd)
             self._look_again(place)
-        self._queue.defer(owed.entry_id, now + min(_RETRY_FILE, 1.0 + backoff(owed.attempts + 1, self._rng)))
         return None
+
+    def _put_off(self, entry_id: int, now: float) -> None:
+        """Try an entry that cannot be sent as it lies later, each time later: it must not stand before others."""
+        tries = self._unopened[entry_id] = self._unopened.get(entry_id, 0) + 1
+        self._queue.defer(entry_id, now + 1.0 + backoff(tries, self._rng))
+
+    def _try_files_again(self) -> None:
+        """A folder that was absent is back: what could not be opened is due at once."""
+        self._returned.clear()
+        if self._unopened:
+            self._unopened.clear()
+            self._queue.hasten(self._clock.now())
 
     def _settle(self, flight: Flight, reply: Reply) -> None:
         now = self._clock.now()
-        reply = self._refuse_known_ids(reply)
+        reply = self._refuse_known_ids(flight, reply)
         what = meaning(flight.request, reply, now, self._rng)
         before = self._gate.pause
         self._gate = pace.after(self._gate, what.gate, self._settings.pace, now, self._rng)
@@ -361,8 +404,11 @@ class Dispatch:
             for place in flight.places:
                 self._look_again(place)
 
-    def _refuse_known_ids(self, reply: Reply) -> Reply:
+    def _refuse_known_ids(self, flight: Flight, reply: Reply) -> Reply:
         if isinstance(reply, Stored):
+            if not len(flight.files) == len(reply.ids) == len(set(reply.ids)):
+                said = f"{len(flight.files)} files were sent, and the ids are {', '.join(reply.ids)}"
+                return Unanswered(Doubt.IDS, said, 200, "0000")
             held = self._queue.held_ids(reply.ids)
             if held:
                 said = f"the service gave an id that another photo has already: {', '.join(sorted(held))}"
@@ -401,6 +447,9 @@ class Dispatch:
         found = [Found(hit.id, hit.name) for hit in answer]
         adopted = adopt(missing, found, self._queue.held_ids([hit.id for hit in answer]))
         next_at = next_lookup(pending.lookups + 1, pending.sent_at, self._settings.lookup_after)
+        if next_at is not None:
+            # After a long night off all of them are past: they still keep their distance, for each is billed.
+            next_at = max(next_at, now + self._settings.lookup_after)
         self._lookups.done(pending, adopted, next_at, now)
         for image_id in adopted.values():
             self.outcomes[State.UPLOADED] += 1
@@ -414,6 +463,14 @@ class Dispatch:
         if not self._settings.daily_uploads:
             return None
         return max(0, self._settings.daily_uploads - self._queue.sent_since(local_midnight(now)))
+
+    def _budget_is_spent(self, now: float) -> Idle:
+        midnight = next_local_midnight(now)
+        if self._told_of_budget != midnight:
+            self._told_of_budget = midnight
+            spent = f"the {self._settings.daily_uploads} photos of today are sent; it goes on after midnight"
+            self._voice.say(Said.BUDGET, None, spent)
+        return Idle(Rest.BUDGET, midnight)
 
     def _set_left(self, now: float) -> None:
         """Note that something leaves; called from the threads that send, too."""

@@ -52,6 +52,8 @@ class Pipeline:
             self.voice.say(Said.UNANSWERED, None, f"{unanswered} photos were under way when syncd ended last time")
         if ready:
             self.voice.say(Said.NOT_SENT, None, f"{ready} photos were not sent completely last time, and will be")
+        # A disk may have come since, or the clock may have been set: the gate alone says how soon to try.
+        self.queue.hasten(now)
         self.territory.configure(self.roots)
         rejudge(self.store, self.rules.labels, self.policy, self.settings.fingerprint, now)
         refit(self.store, self.settings.upload.max_file_bytes, now)

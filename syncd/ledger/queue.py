@@ -223,6 +223,14 @@ class Queue:
                 {"entry_id": entry_id, "due_at": due_at},
             )
 
+    def hasten(self, now: float) -> None:
+        """Make every READY entry due: what they waited for is over, or the clock that said so was set back."""
+        with self._store.write() as connection:
+            connection.execute(
+                text("UPDATE entries SET due_at = :now WHERE state = 'ready' AND withdrawn = 0 AND due_at > :now"),
+                {"now": now},
+            )
+
     def held_ids(self, ids: Sequence[str]) -> frozenset[str]:
         """Give those of the image ids that an entry holds already."""
         with self._store.read() as connection:
