@@ -30,7 +30,7 @@ class ImageType(StrEnum):
 
 @dataclass(frozen=True, slots=True, order=True)
 class PlacePath:
-    """Where a photo lies: an absolute root, a folder below it (b"" for the root itself, no slash at the ends), a name."""
+    """Where a photo lies: an absolute root, a folder below it (b"" for the root, no slash at the ends), a name."""
 
     root: bytes
     folder: bytes
@@ -49,7 +49,7 @@ class PlacePath:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What one look at a file (fstat) said. Two equal looks mean: nobody touched it in between. Times in nanoseconds."""
+    """What one look at a file (fstat) said. Two equal looks: nobody touched it in between. Times in nanoseconds."""
 
     size: int
     mtime_ns: int

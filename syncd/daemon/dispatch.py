@@ -382,7 +382,7 @@ class Dispatch:
         self._queue.defer(entry_id, now + 1.0 + backoff(tries, self._rng))
 
     def _try_files_again(self) -> None:
-        """A folder that was absent is back: what could not be opened is due at once."""
+        """Make what could not be opened due at once: a folder that was absent is back."""
         self._returned.clear()
         if self._unopened:
             self._unopened.clear()

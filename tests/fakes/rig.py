@@ -213,12 +213,13 @@ class Rig:
 
     def drain(self, most: int = 400) -> Idle:
         """Send, letting time pass whenever nothing may leave before later, until nothing is owed any more."""
+        idle = self.pump()
         for _ in range(most):
-            idle = self.pump()
             if idle.until is None:
                 return idle
             self.clock.advance(max(0.01, idle.until - self.clock.now()))
             self.intake.settle()
+            idle = self.pump()
         raise AssertionError(f"not at rest after {most} waits: {idle}")
 
     def rows(self, query: str, values: Mapping[str, Any] | None = None) -> list[Any]:

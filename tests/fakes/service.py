@@ -52,8 +52,17 @@ class Act(StrEnum):
     DIES_STORED = "stored, and syncd dies before it hears"
 
 
-class Died(BaseException):  # noqa: N818 -- no error: it stands for SIGKILL
-    """The process is no more."""
+_NOT_STORED: dict[Act, Reply] = {
+    Act.LOST: Unanswered(Doubt.NO_ANSWER, "the connection was closed"),
+    Act.BROKEN: Unanswered(Doubt.SERVER_ERROR, "HTTP 503", 503),
+    Act.THROTTLED: RateLimited(None, "Request has exceeded the limit.", 429, "0429"),
+    Act.NO_CREDITS: Paused(PauseReason.NO_CREDITS, "0402", "You don't have enough points.", 200),
+    Act.BAD_KEY: Paused(PauseReason.BAD_KEY, "0401", "Invalid key", 401),
+}
+
+
+class Died(BaseException):
+    """The process is no more. No error: it stands for SIGKILL."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +146,7 @@ class FakeService:
         if self.meanwhile is not None:
             meanwhile, self.meanwhile = self.meanwhile, None
             meanwhile()
-        pieces = []
+        pieces: list[bytes] = []
         while True:
             piece = bytes(body.read(-1 if act is not Act.CUT else 10))
             if act is Act.CUT:
@@ -147,27 +156,16 @@ class FakeService:
                 return _files_of(b"".join(pieces))
             pieces.append(piece)
 
-    def _answer(self, act: Act, metadata: RequestMetadata, files: list[tuple[str, str]]) -> Reply:  # noqa: PLR0911
-        match act:
-            case Act.LOST:
-                return Unanswered(Doubt.NO_ANSWER, "the connection was closed")
-            case Act.BROKEN:
-                return Unanswered(Doubt.SERVER_ERROR, "HTTP 503", 503)
-            case Act.THROTTLED:
-                return RateLimited(None, "Request has exceeded the limit.", 429, "0429")
-            case Act.NO_CREDITS:
-                return Paused(PauseReason.NO_CREDITS, "0402", "You don't have enough points.", 200)
-            case Act.BAD_KEY:
-                return Paused(PauseReason.BAD_KEY, "0401", "Invalid key", 401)
-        rejection = self._rejection(metadata, files)
-        if rejection is not None:
-            return rejection
+    def _answer(self, act: Act, metadata: RequestMetadata, files: list[tuple[str, str]]) -> Reply:
+        without_effect = _NOT_STORED.get(act) or self._rejection(metadata, files)
+        if without_effect is not None:
+            return without_effect
         ids = tuple(self._store(metadata, name, digest) for name, digest in files)
         match act:
             case Act.LOST_STORED:
-                return Unanswered(Doubt.NO_ANSWER, "the connection was closed")
+                return _NOT_STORED[Act.LOST]
             case Act.BROKEN_STORED:
-                return Unanswered(Doubt.SERVER_ERROR, "HTTP 503", 503)
+                return _NOT_STORED[Act.BROKEN]
             case Act.DIES_STORED:
                 raise Died
             case Act.KNOWN_ID if len(self.stored) > len(files):

@@ -133,7 +133,12 @@ class SyncMachine(RuleBasedStateMachine):
         if here.exists() and source != to:
             there.parent.mkdir(exist_ok=True)
             there.unlink(missing_ok=True)
-            {"copy": shutil.copyfile, "rename": os.rename, "link": os.link}[how](here, there)
+            if how == "copy":
+                shutil.copyfile(here, there)
+            elif how == "rename":
+                here.rename(there)
+            else:
+                os.link(here, there)
 
     @rule(name=names)
     def remove(self, name: str) -> None:
@@ -460,7 +465,7 @@ class SyncMachine(RuleBasedStateMachine):
         self.rig.restart()
 
     def close_flights(self) -> None:
-        """The descriptors of a process that died are closed for it; of one that is only said to be dead they are not."""
+        """Close what the kernel closes for a process that died: one that is only said to be dead keeps it open."""
         for flight in self.rig.dispatch._flights.values():
             for file in flight.files:
                 os.close(file.fd)
