@@ -14,10 +14,12 @@ from syncd.printable import printable
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from syncd.settings import ApiSettings
+    from syncd.settings import Settings
 
 USUAL_PREFIX: Final = "sk-mavi-"
 _CREDENTIAL: Final = "api-key"
+BESIDE: Final = "api-key"
+"""The name of the key's file beside the configuration file."""
 _VARIABLE: Final = "SYNCD_API_KEY"
 _LONGEST_KEY: Final = 4096
 
@@ -39,22 +41,26 @@ class ApiKey:
         return f"the API key of {self.source}"
 
 
-def read_key(api: ApiSettings, env: Mapping[str, str]) -> ApiKey:
-    """Read the key from `key_file`, else systemd's credential `api-key`, else $SYNCD_API_KEY, or raise ConfigError.
+def read_key(settings: Settings, env: Mapping[str, str]) -> ApiKey:
+    """Read the key, or raise ConfigError.
 
-    A `key_file` that is set is the only place looked at: another key could belong to another account.
+    From `key_file`, else systemd's credential `api-key`, else the file `api-key` beside the configuration file, else
+    $SYNCD_API_KEY. A `key_file` that is set is the only place looked at: another key could belong to another account.
     """
+    api, beside = settings.api, settings.source.parent / BESIDE
     credential = Path(env["CREDENTIALS_DIRECTORY"], _CREDENTIAL) if env.get("CREDENTIALS_DIRECTORY") else None
     if api.key_file is not None:
         return _from_file(api.key_file)
     if credential is not None and os.path.lexists(credential):
         return _from_file(credential)
+    if os.path.lexists(beside):
+        return _from_file(beside)
     if _VARIABLE in env:
         return _checked(env[_VARIABLE], f"${_VARIABLE}", ())
     raise ConfigError(
         f"there is no API key: api.key_file is not set, there is no systemd credential {_CREDENTIAL}, "
-        f"and ${_VARIABLE} is not set",
-        hint="write the key into a file that only you can read (mode 600), and name it as key_file in [api]",
+        f"no file {printable(str(beside))}, and ${_VARIABLE} is not set",
+        hint=f"write the key into a file that only you can read: (umask 077; cat > {printable(str(beside))})",
     )
 
 

@@ -54,7 +54,7 @@ _TEXT: Final = """\
 [api]
 {url_line}
 # The file that holds the API key (sk-mavi-...), and nothing else. Never write the key itself into this file.
-# Without key_file: the systemd credential api-key, else the environment variable SYNCD_API_KEY.
+# Without key_file: the systemd credential api-key, else a file api-key beside this one, else $SYNCD_API_KEY.
 {key_line}
 # A proxy ("http://proxy.example:3128") and a file of certificates. The environment's proxies are ignored.
 #proxy = ""

@@ -65,7 +65,7 @@ def findings(chosen: Path | None) -> list[Finding]:
 
 def _key(settings: Settings) -> Iterator[Finding]:
     try:
-        key = read_key(settings.api, os.environ)
+        key = read_key(settings, os.environ)
     except ConfigError as error:
         yield Finding(Level.PROBLEM, "key", error.message, error.hint)
         return

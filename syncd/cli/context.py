@@ -54,7 +54,7 @@ def load_key(settings: Settings) -> ApiKey:
     from syncd.cli.telling import redacting
     from syncd.printable import printable
 
-    key = read_key(settings.api, os.environ)
+    key = read_key(settings, os.environ)
     redacting.secrets.add(key.reveal())
     for warning in key.warnings:
         message(f"warning: {printable(warning)}")

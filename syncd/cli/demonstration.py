@@ -77,7 +77,7 @@ def show(folder: Path | None, keep: Path | None) -> int:
 
 def _sync(settings: Settings, *, listing: bool) -> once.Result:
     signals = Signals()
-    key = read_key(settings.api, {})
+    key = read_key(settings, {})
     with pipeline(settings, key, PlainVoice(quiet=True), signals) as joined:
         result = once.sync(joined, wait=30.0, stop=signals.stop, wake=signals.wake)
         if listing:

@@ -13,7 +13,7 @@ from pathlib import Path
 from syncd.extract.samples import write_sample
 from syncd.model import Position
 from tests.fakes.fault_server import FaultServer
-from tests.fakes.program import Program
+from tests.fakes.program import KEY, Program
 
 TAKEN = datetime(2024, 5, 6, 7, 8, 9)  # noqa: DTZ001 -- a camera's wall clock has no zone
 
@@ -138,7 +138,10 @@ def test_usage_and_configuration_errors_have_their_own_exit_codes(program: Progr
 
 def test_init_writes_what_loads_and_check_says_what_is_missing(program: Program) -> None:
     program.config.unlink()
-    assert program.call("init", str(program.library)).code == 0
+    program.key_file.unlink()
+    written = program.call("init", str(program.library))
+    assert written.code == 0
+    assert str(program.key_file) in written.out, "where the key belongs"
     assert "daily_uploads = 1000" in program.config.read_text(encoding="utf-8")
     again = program.call("init")
     assert again.code == 2
@@ -147,6 +150,8 @@ def test_init_writes_what_loads_and_check_says_what_is_missing(program: Program)
     assert checked.code == 78
     assert {finding["subject"] for finding in checked.json if finding["level"] == "problem"} == {"key"}
     assert all(finding["hint"] for finding in checked.json if finding["level"] == "problem")
+    program.use_key(KEY)
+    assert program.call("check").code == 0
 
 
 def test_the_demo_shows_a_newcomer_the_whole_way_in_under_a_minute(program: Program) -> None:

@@ -19,6 +19,7 @@ def init(
     """
     import os
 
+    from syncd.apikey import BESIDE
     from syncd.cli import context
     from syncd.cli.output import answer
     from syncd.config import load
@@ -36,7 +37,8 @@ def init(
     partial.replace(target)
     load(target, os.environ)
     answer(f"{target} is written. It watches {watched}{'' if watched.is_dir() else ' (which is not there yet)'}.")
-    answer("Next: put the API key into ~/.config/syncd/api-key (mode 600), then run `syncd check` and `syncd sync`.")
+    beside = target.with_name(BESIDE)
+    answer(f"Next: put the API key into {beside} (mode 600), then run `syncd check` and `syncd sync`.")
     return 0
 
 
