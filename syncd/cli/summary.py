@@ -31,11 +31,13 @@ def status_json(status: Status) -> dict[str, Any]:
     return {
         "entries": {state.value: count for state, count in status.entries.items()},
         "withdrawn": status.withdrawn,
+        "held": status.held,
         "unsettled": status.unsettled,
         "places": status.places,
         "photos": status.photos,
         "ignored": status.ignored,
         "absent": [path_json(root.root) for root in status.absent],
+        "held_folders": [path_json(folder.root) for folder in status.held_folders],
         "paused": gate.pause.reason if gate.pause else None,
         "requests": status.requests,
         "next_lookup": moment(status.lookup_at),
@@ -56,11 +58,16 @@ def status_lines(status: Status) -> Iterator[str]:
             yield f"  {count:>9,} {state.value:<10} {_MEANING[state]}"
     if status.withdrawn:
         yield f"  {status.withdrawn:>9,} withdrawn  no place any more that is to be uploaded; back with their place"
+    if status.held:
+        yield f"  {status.held:>9,} held       owed, but their folders are held"
     if ignored:
         reasons = ", ".join(f"{count:,} {printable(reason)}" for reason, count in sorted(status.ignored.items()))
         yield f"ignored: {reasons}"
     for root in status.absent:
         yield f"absent since {local_moment(root.since)}: {path_text(root.root)} ({root.reason}); nothing in it is gone"
+    for folder in status.held_folders:
+        yield f"held since {local_moment(folder.since)}: {path_text(folder.root)} ({printable(folder.reason)})"
+        yield "  look at them; `syncd release` with its path goes on, and each is then uploaded and billed"
     yield from _standing(status)
 
 
@@ -88,6 +95,7 @@ def result_json(result: Result, status: Status) -> dict[str, Any]:
         "unanswered": result.outcomes[State.UNANSWERED],
         "unfit": result.recorded[Recorded.UNFIT],
         "unreadable": result.unreadable,
+        "held": result.held,
         "exit_code": result.exit_code,
         "status": status_json(status),
     }
@@ -104,6 +112,7 @@ def result_lines(result: Result, status: Status) -> Iterator[str]:
         (result.recorded[Recorded.UNFIT], "unfit: `syncd list --state unfit` names them"),
         (result.unreadable, "could not be read: see above"),
         (result.unsettled, "still being written: the next sync takes them"),
+        (result.held, "of the folders are held: see below"),
     ):
         if count:
             yield f"  {count:,} {what}"

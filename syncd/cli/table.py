@@ -21,6 +21,7 @@ def register(app: typer.Typer) -> None:
     app.command("inspect")(asking.inspect)
     app.command("retry")(deciding.retry)
     app.command("resolve")(deciding.resolve)
+    app.command("release")(deciding.release)
     app.command("sandbox")(trying.sandbox)
     app.command("demo")(trying.demo)
     app.add_typer(ledger.app, name="ledger")

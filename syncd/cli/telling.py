@@ -21,7 +21,17 @@ log = logging.getLogger("syncd")
 
 _DEBUG = frozenset({Said.KNOWN, Said.RECORDED, Said.SCANNED, Said.GONE, Said.EDIT})
 _SHOWN_BESIDE_A_BAR = frozenset(
-    {Said.REFUSED, Said.UNANSWERED, Said.UNFIT, Said.UNREADABLE, Said.ABSENT, Said.PAUSED, Said.RESUMED, Said.BUDGET}
+    {
+        Said.REFUSED,
+        Said.UNANSWERED,
+        Said.UNFIT,
+        Said.UNREADABLE,
+        Said.ABSENT,
+        Said.HELD,
+        Said.PAUSED,
+        Said.RESUMED,
+        Said.BUDGET,
+    }
 )
 
 

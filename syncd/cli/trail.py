@@ -10,6 +10,7 @@ from typing import Any
 
 from syncd.cli.output import local_moment, moment
 from syncd.ledger import reports
+from syncd.ledger.holds import Holds
 from syncd.ledger.store import Store
 from syncd.model import Capture, PlacePath
 from syncd.printable import path_json, path_text, printable
@@ -49,6 +50,9 @@ def explain(settings: Settings, store: Store, path: bytes) -> Explanation:
     return Explanation(lines, answer)
 
 
+_NOT_SEEN_YET = ("unknown", "it was not seen yet: the next scan finds it")
+
+
 def _why_unknown(settings: Settings, store: Store, place: PlacePath) -> tuple[str, str]:
     folder = next(folder for folder in settings.folders if bytes(folder.path) == place.root)
     ignored = Filter(folder.exclude).why(place.folder, place.name)
@@ -64,7 +68,8 @@ def _why_unknown(settings: Settings, store: Store, place: PlacePath) -> tuple[st
         return "unknown", "there is no such file, and none was seen there"
     if not path.is_file():
         return "ignored", "it is not a regular file"
-    return "unknown", "it was not seen yet: the next scan finds it"
+    held = next((held for held in Holds(store).held() if held.root == place.root), None)
+    return _NOT_SEEN_YET if held is None else (reports.HELD, f"its folder is held: {held.reason}")
 
 
 def _photo_lines(store: Store, place: PlacePath, shown: reports.Listed) -> Iterator[str]:

@@ -19,6 +19,7 @@ from syncd.daemon.lock import InstanceLock
 from syncd.daemon.pipeline import Pipeline
 from syncd.daemon.voice import Voice
 from syncd.extract.extractor import Extractor, Limits
+from syncd.ledger.holds import Holds
 from syncd.ledger.lookups import Lookups
 from syncd.ledger.migrate import open_ledger
 from syncd.ledger.queue import Queue
@@ -80,6 +81,7 @@ def pipeline(settings: Settings, key: ApiKey | None, voice: Voice, signals: Sign
         intake = Intake(
             territory=territory,
             sightings=Sightings(store, territory, policy),
+            holds=Holds(store),
             filters=filters,
             reader=extractor,
             rules=rules,

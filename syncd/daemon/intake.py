@@ -15,11 +15,14 @@ from datetime import UTC
 from typing import Final, Protocol
 
 from syncd.daemon.clock import Clock
+from syncd.daemon.replacements import MOST, Replacements
 from syncd.daemon.voice import Said, Voice
 from syncd.errors import NotNowError, ReachError
+from syncd.ledger.holds import Holds
 from syncd.ledger.sightings import Recorded, Sighting, Sightings, too_large
-from syncd.ledger.territory import AsideReason, Territory
+from syncd.ledger.territory import AsideReason, RootRecord, Territory
 from syncd.model import Capture, Labels, Look, Photo, PlacePath
+from syncd.printable import path_text
 from syncd.upload.batches import group_key
 from syncd.watch.filters import Filter
 from syncd.watch.reach import Root
@@ -61,6 +64,7 @@ class Tally:
     unreadable: int = 0
     gone: int = 0
     absent: set[bytes] = field(default_factory=set)
+    held: set[bytes] = field(default_factory=set)
 
 
 class Intake:
@@ -71,6 +75,7 @@ class Intake:
         *,
         territory: Territory,
         sightings: Sightings,
+        holds: Holds,
         filters: Mapping[bytes, Filter],
         reader: Reader,
         rules: Labeller,
@@ -83,6 +88,7 @@ class Intake:
     ) -> None:
         self._territory = territory
         self._sightings = sightings
+        self._holds = holds
         self._filters = filters
         self._reader = reader
         self._rules = rules
@@ -97,6 +103,8 @@ class Intake:
         self._again: deque[PlacePath] = deque()
         self._busy = False
         self._given_up: set[PlacePath] = set()
+        self._replacements = Replacements()
+        self._held = {folder.root for folder in holds.held()}
         self.tally = Tally()
 
     def scan(self, path: bytes) -> int | None:
@@ -109,6 +117,8 @@ class Intake:
 
     def _scan(self, path: bytes) -> int | None:
         known = next((root for root in self._territory.roots() if root.path == path), None)
+        if known is not None and self._is_held(known):
+            return None
         absent = presence(
             path,
             known.device if known else None,
@@ -123,8 +133,10 @@ class Intake:
             self._voice.say(Said.RETURNED, path, "scanning it")
         with Root(path) as root:
             visited, unseen, counts = self._compare(root, b"")
-            self.flush()
-            if self._stop.is_set():
+            if not self._stop.is_set() and not self._is_settling(path):
+                self._pending += self._replacements.take(path)
+            self._record_pending()
+            if self._stop.is_set() or path in self._held:
                 return None
             self._forget_folders(path, visited, unseen)
             self._set_aside_unsettled(path)
@@ -167,10 +179,15 @@ class Intake:
         """Look again at what waits to settle and is due, and at what others asked for; record what is pending."""
         asked = [self._again.popleft() for _ in range(len(self._again))]
         self.look_at([*self._settling.due(self._clock.monotonic()), *asked])
-        self.flush()
+        self._pending += self._replacements.take_quiet(self._clock.monotonic())
+        self._record_pending()
 
     def flush(self) -> None:
-        """Record what was read so far."""
+        """Record what was read so far, also what was kept back for a moment: no more of it is to come."""
+        self._pending += self._replacements.take()
+        self._record_pending()
+
+    def _record_pending(self) -> None:
         if not self._pending:
             return
         sightings, self._pending = self._pending, []
@@ -209,14 +226,21 @@ class Intake:
 
     def next_due(self) -> float | None:
         """Tell, on the monotonic clock, when a file that waits is due for another look."""
-        return self._clock.monotonic() if self._again else self._settling.next_due()
+        if self._again:
+            return self._clock.monotonic()
+        dues = (self._settling.next_due(), self._replacements.next_due())
+        return min((due for due in dues if due is not None), default=None)
 
     def _compare(self, root: Root, below: bytes) -> tuple[set[bytes], set[bytes], Counter[str]]:
         visited: set[bytes] = set()
         unseen: set[bytes] = set()
         counts: Counter[str] = Counter()
         nested = frozenset(path for path in self._filters if path != root.path)
-        for listing in walk(root, self._filters[root.path], nested=nested, stop=self._stop.is_set, below=below):
+
+        def stop() -> bool:
+            return self._stop.is_set() or root.path in self._held
+
+        for listing in walk(root, self._filters[root.path], nested=nested, stop=stop, below=below):
             visited.add(listing.folder)
             counts.update({str(reason): files for reason, files in listing.ignored.items()})
             if listing.error is not None:
@@ -229,9 +253,9 @@ class Intake:
         known = self._territory.known_looks(root.path, listing.folder)
         for name, stamp in listing.files.items():
             if known.get(name) != stamp[:4]:
-                if self._stop.is_set():
+                if self._stop.is_set() or root.path in self._held:
                     return
-                self._consider(root, PlacePath(root.path, listing.folder, name), Look(*stamp))
+                self._consider(root, PlacePath(root.path, listing.folder, name), Look(*stamp), is_known=name in known)
         if listing.error is None:
             aside = self._territory.names_aside(root.path, listing.folder)
             missing = sorted((known.keys() | aside) - listing.files.keys())
@@ -239,6 +263,8 @@ class Intake:
 
     def _look_at(self, root: Root, place: PlacePath) -> None:
         filters = self._filters[place.root]
+        if place.root in self._held:
+            return
         if filters.folder(place.folder) is not None or filters.file(place.folder, place.name) is not None:
             return
         try:
@@ -252,16 +278,18 @@ class Intake:
             if known is not None or is_aside:
                 self._gone([place])
         elif known != (look.size, look.mtime_ns, look.ctime_ns, look.inode):
-            self._consider(root, place, look)
+            self._consider(root, place, look, is_known=known is not None)
         else:
             self._settling.forget(place)
+            self._replacements.forget(place)
 
-    def _consider(self, root: Root, place: PlacePath, look: Look) -> None:
+    def _consider(self, root: Root, place: PlacePath, look: Look, *, is_known: bool) -> None:
+        self._replacements.forget(place)
         settled = self._settling.look(place, look, self._clock.now(), self._clock.monotonic())
         if isinstance(settled, Settled):
-            self._admit(root, place, look)
+            self._admit(root, place, look, is_known=is_known)
 
-    def _admit(self, root: Root, place: PlacePath, look: Look) -> None:
+    def _admit(self, root: Root, place: PlacePath, look: Look, *, is_known: bool) -> None:
         """Read a settled file and have it recorded, unless it changed in between."""
         try:
             fd, opened = root.open_photo(place)
@@ -285,15 +313,25 @@ class Intake:
         if not opened == read == look or photo.size != read.size:
             self._settling.look(place, read, self._clock.now(), self._clock.monotonic())
             return
-        self._keep(place, look, photo)
+        sighting = self._sighting(place, look, photo)
+        monotonic = self._clock.monotonic()
+        if (
+            is_known
+            and not self._replacements.allowed(place.root, monotonic)
+            and self._sightings.puts_another_picture(sighting)
+        ):
+            if self._replacements.keep(sighting, monotonic):
+                self._hold(place.root)
+            return
+        self._keep(sighting)
 
-    def _keep(self, place: PlacePath, look: Look, photo: Photo) -> None:
+    def _sighting(self, place: PlacePath, look: Look, photo: Photo) -> Sighting:
         labels = self._rules.labels(place, photo.capture)
         unfit = photo.unfit
         if unfit is None and photo.size > self._max_file_bytes:
             unfit = too_large(photo.size, self._max_file_bytes)
         now = self._clock.now()
-        sighting = Sighting(
+        return Sighting(
             place=place,
             look=look,
             photo=photo,
@@ -303,19 +341,22 @@ class Intake:
             order_at=order_at(photo.capture, look, now),
             group_key=group_key(photo.capture),
         )
+
+    def _keep(self, sighting: Sighting) -> None:
         if not self._pending:
             self._pending_since = self._clock.monotonic()
         self._pending.append(sighting)
         if len(self._pending) >= _TOGETHER or self._clock.monotonic() - self._pending_since >= _AT_LATEST:
-            self.flush()
+            self._record_pending()
 
     def _gone(self, places: Iterable[PlacePath]) -> None:
         some = list(places)
         if not some:
             return
-        self.flush()
+        self._record_pending()
         for place in some:
             self._settling.forget(place)
+            self._replacements.forget(place)
         self.tally.gone += self._sightings.gone(some, self._clock.now())
         for place in some:
             self._voice.say(Said.GONE, place.path, "")
@@ -344,6 +385,39 @@ class Intake:
         if before != reason or path not in self.tally.absent:
             self._voice.say(Said.ABSENT, path, reason)
         self.tally.absent.add(path)
+
+    def _is_held(self, root: RootRecord) -> bool:
+        """Tell whether a root is held; a person may have released it since."""
+        if root.held is not None:
+            self._note_hold(root.path, root.held)
+            return True
+        self._held.discard(root.path)
+        self.tally.held.discard(root.path)
+        if root.released:
+            self._replacements.allow(root.path, self._clock.monotonic())
+        return False
+
+    def _is_settling(self, root: bytes) -> bool:
+        return any(place.root == root for place in self._settling.places())
+
+    def _hold(self, root: bytes) -> None:
+        """Take nothing of a root in any more: too much of it changed at once for anybody's daily work."""
+        replaced = self._replacements.drop(root)
+        self._pending = [sighting for sighting in self._pending if sighting.place.root != root]
+        for place in self._settling.places():
+            if place.root == root:
+                self._settling.forget(place)
+        some = ", ".join(path_text(place.relative) for place in replaced[:3])
+        reason = f"more than {MOST} known photos have other pictures than before, among them {some}"
+        self._holds.hold(root, reason, self._clock.now())
+        self._note_hold(root, reason)
+
+    def _note_hold(self, root: bytes, reason: str) -> None:
+        if root not in self.tally.held:
+            go = "look at them; `syncd release` with the folder's path goes on, and each is then uploaded and billed"
+            self._voice.say(Said.HELD, root, f"{reason}; {go}")
+        self._held.add(root)
+        self.tally.held.add(root)
 
     def _tell(self, sighting: Sighting, result: Recorded) -> None:
         path = sighting.place.path

@@ -36,6 +36,8 @@ class Result:
     lookups_outstanding: bool
     owed_later: bool
     absent: int
+    held: int
+    """Folders of which nothing is taken in before a person says so."""
     interrupted: bool
 
     @property
@@ -45,7 +47,7 @@ class Result:
         if self.interrupted or outstanding or self.unsettled:
             return 75
         arose = self.outcomes[State.REFUSED] + self.outcomes[State.UNANSWERED] + self.recorded[Recorded.UNFIT]
-        return 3 if arose or self.unreadable else 0
+        return 3 if arose or self.unreadable or self.held else 0
 
 
 def sync(pipeline: Pipeline, *, wait: float, stop: threading.Event, wake: threading.Event) -> Result:
@@ -197,5 +199,6 @@ def _result(pipeline: Pipeline, idle: Idle, *, interrupted: bool) -> Result:
         lookups_outstanding=now.lookup_at is not None,
         owed_later=now.entries[State.READY] > 0,
         absent=len(intake.tally.absent),
+        held=len(intake.tally.held),
         interrupted=interrupted,
     )

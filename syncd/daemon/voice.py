@@ -23,6 +23,7 @@ class Said(StrEnum):
     UNSETTLED = "unsettled"
     ABSENT = "root absent"
     RETURNED = "root back"
+    HELD = "folder held"
     SCANNED = "scanned"
     NOT_SENT = "not sent"
     THROTTLED = "throttled"
@@ -39,7 +40,7 @@ class Said(StrEnum):
 
 
 _FOR_A_PERSON = frozenset(
-    {Said.REFUSED, Said.UNANSWERED, Said.UNFIT, Said.UNREADABLE, Said.ABSENT, Said.PAUSED, Said.WATCH}
+    {Said.REFUSED, Said.UNANSWERED, Said.UNFIT, Said.UNREADABLE, Said.ABSENT, Said.HELD, Said.PAUSED, Said.WATCH}
 )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import Row, text
 
+from syncd.ledger.holds import HELD_FOLDERS, HeldFolder
 from syncd.ledger.rows import capture_of
 from syncd.ledger.store import Store, fact
 from syncd.lifecycle import State
@@ -16,6 +17,9 @@ from syncd.model import Capture, PlacePath
 
 WITHDRAWN = "withdrawn"
 """Shown in place of the state of an entry without a present, wanted place."""
+HELD = "held"
+"""Shown in place of the state of an entry whose places all lie in folders that are held."""
+_SHOWN = {1: WITHDRAWN, 2: HELD}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +37,14 @@ class Status:
 
     entries: dict[State, int]
     withdrawn: int
+    held: int
+    """Entries that do not leave because their folders are held."""
     unsettled: int
     places: int
     photos: int
     ignored: dict[str, int]
     absent: tuple[Absent, ...]
+    held_folders: tuple[HeldFolder, ...]
     requests: int
     lookup_at: float | None
     last_scan_at: float | None
@@ -100,10 +107,10 @@ def status(store: Store) -> Status:
     """Count everything in one consistent view."""
     with store.read() as connection:
         counts = dict.fromkeys(State, 0)
-        withdrawn = 0
+        kept_back = dict.fromkeys(_SHOWN, 0)
         for row in connection.execute(_STATES):
             if row.withdrawn and row.state not in {State.UPLOADED, State.SENDING}:
-                withdrawn += row.entries
+                kept_back[row.withdrawn] += row.entries
             else:
                 counts[State(row.state)] += row.entries
         aside = {row.reason: row.files for row in connection.execute(_ASIDE)}
@@ -114,12 +121,14 @@ def status(store: Store) -> Status:
         one = connection.execute(_TOTALS).one()
         return Status(
             entries=counts,
-            withdrawn=withdrawn,
+            withdrawn=kept_back[1],
+            held=kept_back[2],
             unsettled=aside.get("unsettled", 0),
             places=one.places,
             photos=one.photos,
             ignored=ignored,
             absent=absent,
+            held_folders=tuple(HeldFolder(*row) for row in connection.execute(HELD_FOLDERS)),
             requests=one.requests,
             lookup_at=one.lookup_at,
             last_scan_at=one.last_scan_at,
@@ -170,9 +179,7 @@ def trail(store: Store, place: PlacePath) -> list[Trail]:
                     Move(row.at, State(row.before) if row.before else None, State(row.after), row.reason)
                     for row in connection.execute(_HISTORY, {"entry_id": entry.id})
                 ),
-                requests=tuple(
-                    Sending(*row) for row in connection.execute(_REQUESTS_OF, {"entry_id": entry.id}).tuples()
-                ),
+                requests=tuple(Sending(*row) for row in connection.execute(_REQUESTS_OF, {"entry_id": entry.id})),
                 sent_metadata=json.loads(entry.sent_metadata) if entry.sent_metadata else None,
             )
             for entry in found
@@ -197,12 +204,14 @@ def _listed(row: Row[Any]) -> Listed:
     sent = json.loads(row.sent_metadata) if row.image_id and row.sent_metadata else None
     state = row.state if row.state is not None else WITHDRAWN
     if row.withdrawn and state not in {State.UPLOADED, State.SENDING}:
-        state = WITHDRAWN
+        state = _SHOWN[row.withdrawn]
     reason = row.unwanted if state == WITHDRAWN else row.entry_reason
     if row.edit_of is not None:
         reason = "metadata-only edit of a photo that is known"
     elif state == State.UPLOADED:
         reason = None
+    if row.held is not None:
+        reason = f"its folder is held: {row.held}"
     return Listed(
         place=PlacePath(row.root, row.folder, row.name),
         digest=row.digest,
@@ -244,7 +253,8 @@ _TOTALS = text("""
            (SELECT min(last_scan_at) FROM roots WHERE NOT dropped) AS last_scan_at
 """)
 _LIST_COLUMNS = """
-    SELECT roots.path AS root, folders.path AS folder, places.name, places.namespace, places.unwanted, photos.*,
+    SELECT roots.path AS root, roots.held, folders.path AS folder, places.name, places.namespace, places.unwanted,
+           photos.*,
            entries.state, entries.withdrawn, entries.image_id, entries.reason AS entry_reason, entries.sent_metadata,
            entries.uploaded_at
     FROM roots

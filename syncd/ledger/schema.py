@@ -63,6 +63,14 @@ roots = Table(
     Column("absent", Text),  # why the root cannot be believed at the moment; NULL: it is there
     Column("absent_since", REAL),
     Column("dropped", Integer, nullable=False, server_default=text("0")),  # 1: not in the configuration any more
+    Column("held", Text),  # why nothing of it is taken in before a person says so; NULL: it is
+    Column("held_at", REAL),
+    Column("released", Integer, nullable=False, server_default=text("0")),  # 1: a person did, for its next whole scan
+    Column("watch", Text),  # how the daemon that runs watches it: "events", or why it is polled
+    Column("trouble", Text),  # what is wrong with its watching now; NULL: nothing
+    Column("last_trouble", Text),
+    Column("last_trouble_at", REAL),
+    Column("missed", Integer, nullable=False, server_default=text("0")),  # files that a rescan alone found, ever
 )
 
 ignored = Table(
@@ -152,7 +160,7 @@ entries = Table(
     Column("namespace", Text, nullable=False),  # '' with copies = "once"
     Column("state", Text, nullable=False),
     Column("reason", Text),  # of the last move, where there is one
-    Column("withdrawn", Integer, nullable=False, server_default=text("0")),  # 1: no present, wanted place
+    Column("withdrawn", Integer, nullable=False, server_default=text("0")),  # 1: no present, wanted place; 2: all held
     Column("due_at", REAL, nullable=False),
     Column("attempts", Integer, nullable=False, server_default=text("0")),
     Column("lane", Integer, nullable=False),  # 1 arrivals, 2 backlog

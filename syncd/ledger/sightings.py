@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from sqlalchemy import Connection, bindparam, select, text, update
 
@@ -32,6 +33,14 @@ class Sighting:
     order_at: float
     """What the backlog is sorted by: capture time as if it were UTC, else mtime; seconds since the epoch."""
     group_key: str
+
+
+WITHDRAWN_NOW: Final = """coalesce((
+    SELECT min(CASE WHEN roots.held IS NULL THEN 0 ELSE 2 END)
+    FROM places JOIN folders ON folders.id = places.folder_id JOIN roots ON roots.id = folders.root_id
+    WHERE places.photo_id = entries.photo_id AND places.gone_at IS NULL AND places.unwanted IS NULL
+      AND (entries.namespace = '' OR places.namespace = entries.namespace)), 1)"""
+"""0: an entry has a present, wanted place; 1: none; 2: only such in folders that are held."""
 
 
 class Recorded(StrEnum):
@@ -63,6 +72,17 @@ class Sightings:
         """Record photos in one transaction; give for each what it came to, in the same order."""
         with self._store.write() as connection:
             return [self._record(connection, sighting, now) for sighting in sightings]
+
+    def puts_another_picture(self, sighting: Sighting) -> bool:
+        """Tell whether a known place has bytes that were never seen before, and that show another picture."""
+        with self._store.read() as connection:
+            place = sighting.place
+            row = connection.execute(
+                _PICTURE_AT, {"root": place.root, "folder": place.folder, "name": place.name}
+            ).first()
+            if row is None or row.picture_digest == sighting.photo.picture_digest:
+                return False
+            return connection.execute(_PHOTO, {"digest": sighting.photo.digest}).first() is None
 
     def gone(self, gone: Iterable[PlacePath], now: float) -> int:
         """Mark places as gone; entries without another are withdrawn. Give how many."""
@@ -263,6 +283,12 @@ _PRESENT = select(places.c.id, places.c.photo_id).where(
     places.c.name == bindparam("name"),
     places.c.gone_at.is_(None),
 )
+_PICTURE_AT = text("""
+    SELECT photos.picture_digest
+    FROM roots JOIN folders ON folders.root_id = roots.id JOIN places ON places.folder_id = folders.id
+    JOIN photos ON photos.id = places.photo_id
+    WHERE roots.path = :root AND folders.path = :folder AND places.name = :name AND places.gone_at IS NULL
+""")
 _PHOTO = select(photos.c.id).where(photos.c.digest == bindparam("digest"))
 _EDIT_OF = select(photos.c.edit_of).where(photos.c.id == bindparam("photo_id"))
 _GONE = update(places).where(places.c.id == bindparam("place_id")).values(gone_at=bindparam("at"))
@@ -290,13 +316,7 @@ _OLD_PICTURE = text("""
         WHERE entries.photo_id = coalesce(photos.edit_of, photos.id)
           AND entries.state IN ('uploaded', 'sending', 'unanswered'))
 """)
-_REFRESH = text("""
-    UPDATE entries SET withdrawn = NOT EXISTS (
-        SELECT 1 FROM places
-        WHERE places.photo_id = entries.photo_id AND places.gone_at IS NULL AND places.unwanted IS NULL
-          AND (entries.namespace = '' OR places.namespace = entries.namespace))
-    WHERE photo_id = :photo_id
-""")
+_REFRESH = text(f"UPDATE entries SET withdrawn = {WITHDRAWN_NOW} WHERE photo_id = :photo_id")  # noqa: S608  (no value in it)
 _ORPHANS = text("""
     SELECT edits.id, edits.size, edits.unfit_code, edits.unfit_detail,
            entries.namespace, entries.lane, entries.order_at, entries.group_key

@@ -43,6 +43,10 @@ class RootRecord:
     scanned_before: bool
     has_places: bool
     absent: str | None
+    held: str | None
+    """Why nothing of it is taken in before a person says so."""
+    released: bool
+    """Whether a person did, for the next whole scan."""
 
 
 class Territory:
@@ -78,6 +82,8 @@ class Territory:
                 scanned_before=row.first_scan_at is not None,
                 has_places=bool(row.has_places),
                 absent=row.absent,
+                held=row.held,
+                released=bool(row.released),
             )
             for row in rows
         ]
@@ -219,7 +225,7 @@ def _known_look(row: Any) -> KnownLook:
 
 
 _ROOTS = text("""
-    SELECT path, device, first_scan_at, absent, EXISTS (
+    SELECT path, device, first_scan_at, absent, held, released, EXISTS (
         SELECT 1 FROM folders JOIN places ON places.folder_id = folders.id
         WHERE folders.root_id = roots.id AND places.gone_at IS NULL) AS has_places
     FROM roots WHERE NOT dropped ORDER BY path
@@ -252,6 +258,6 @@ _ASIDE_NAMES = select(aside.c.name).where(aside.c.folder_id == bindparam("folder
 _CLEAR_ASIDE = delete(aside).where(aside.c.folder_id == bindparam("folder_id"), aside.c.name == bindparam("name"))
 _SCANNED = text("""
     UPDATE roots SET device = :device, first_scan_at = coalesce(first_scan_at, :now), last_scan_at = :now,
-                     absent = NULL, absent_since = NULL
+                     absent = NULL, absent_since = NULL, released = 0
     WHERE id = :root_id
 """)

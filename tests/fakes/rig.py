@@ -18,6 +18,7 @@ from syncd.daemon.dispatch import Dispatch, Idle
 from syncd.daemon.intake import Intake
 from syncd.daemon.pipeline import Pipeline
 from syncd.errors import ReachError
+from syncd.ledger.holds import Holds
 from syncd.ledger.lookups import Lookups
 from syncd.ledger.migrate import open_ledger
 from syncd.ledger.queue import Queue
@@ -140,6 +141,7 @@ class Rig:
         intake = Intake(
             territory=territory,
             sightings=Sightings(self.store, territory, policy),
+            holds=Holds(self.store),
             filters=filters,
             reader=self.reader,
             rules=rules,

@@ -44,7 +44,7 @@ def list_places(
     from syncd.printable import path_text, printable
     from syncd.rules import Rules
 
-    known = {*State, reports.WITHDRAWN}
+    known = {*State, reports.WITHDRAWN, reports.HELD}
     if state is not None and state not in known:
         raise UsageError(f"--state {printable(state)} is no state", hint=f"one of {', '.join(sorted(known))}")
     settings = _settings()

@@ -82,6 +82,31 @@ def resolve(
     return 0
 
 
+def release(
+    folder: Annotated[str | None, typer.Argument(help="A watched folder; none: those that are held are named.")] = None,
+) -> int:
+    """Go on with a folder that is held because too many known photos in it became other pictures at once."""
+    from syncd.cli import context
+    from syncd.cli.output import answer
+    from syncd.cli.words import absolute
+    from syncd.errors import UsageError
+    from syncd.ledger.holds import Holds
+    from syncd.printable import path_text, printable
+
+    with _open(context.load_settings()) as store:
+        holds = Holds(store)
+        if folder is None:
+            for one in (held := holds.held()):
+                answer(f"{path_text(one.root)}  {printable(one.reason)}")
+            answer("no folder is held" if not held else "`syncd release` with a folder's path goes on with it")
+            return 0
+        path = absolute(folder)
+        if not holds.release(path):
+            raise UsageError(f"{path_text(path)} is not held", hint="`syncd release` alone names the folders that are")
+    answer(f"{path_text(path)} is taken in again, by the daemon or the next `syncd sync`, whatever changed in it")
+    return 0
+
+
 def _name_the_unanswered(store: Store) -> int:
     from syncd.cli.output import answer
     from syncd.ledger import decisions
