@@ -48,8 +48,15 @@ class InstanceLock:
                 f"another syncd uses this ledger already: {holder}",
                 hint="It does the work. `syncd status` shows how far it is; end it first to work from here.",
             ) from None
-        os.ftruncate(fd, 0)
-        os.pwrite(fd, f"pid {os.getpid()}\n".encode("ascii"), 0)
+        try:
+            os.ftruncate(fd, 0)
+            os.pwrite(fd, f"pid {os.getpid()}\n".encode("ascii"), 0)
+        except OSError as error:
+            os.close(fd)
+            raise LedgerError(
+                f"the lock {self.path} cannot be written: {error.strerror}",
+                hint="Free some space there and start again; nothing was lost.",
+            ) from error
         self._fd = fd
 
     def release(self) -> None:

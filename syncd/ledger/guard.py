@@ -59,26 +59,35 @@ class MarkFile:
             ) from error
 
     def write(self, mark: Mark) -> None:
-        """Write the mark in place (its length never changes, so that a crash leaves the old or the new one).
+        """Write the mark in place: its length never changes, so that a crash leaves the old or the new one.
 
-        Raises LedgerError: what cannot be marked must not be sent.
+        The first one is made under another name, so that a crash leaves it whole or not at all. Raises LedgerError:
+        what cannot be marked must not be sent.
         """
         text = f"{_MARK_HEAD}ledger={mark.ledger_id}\nrequests={mark.requests:020d}\n".encode("ascii")
         try:
-            fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-            try:
-                new = os.fstat(fd).st_size != len(text)
-                os.pwrite(fd, text, 0)
-                if new:
-                    os.ftruncate(fd, len(text))
-                    os.fsync(fd)
-            finally:
-                os.close(fd)
+            if self.path.exists() and self.path.stat().st_size == len(text):
+                _write_at_start(self.path, text)
+            else:
+                partial = self.path.with_name(self.path.name + ".partial")
+                _write_at_start(partial, text, durably=True)
+                partial.replace(self.path)
         except OSError as error:
             raise LedgerError(
                 f"the mark {self.path} cannot be written: {error.strerror}",
                 hint="Check free space and permissions there; nothing is uploaded meanwhile.",
             ) from error
+
+
+def _write_at_start(path: Path, text: bytes, *, durably: bool = False) -> None:
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        os.pwrite(fd, text, 0)
+        if durably:
+            os.ftruncate(fd, len(text))
+            os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 def refuse_network_file_system(folder: Path, mountinfo: Path = _MOUNTINFO) -> None:

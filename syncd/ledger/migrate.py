@@ -25,16 +25,17 @@ def open_ledger(path: Path, *, now: float) -> Store:
 
     What must be refused is refused before anything is written to it.
     """
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _make(path, file=False)
     refuse_network_file_system(path.resolve().parent)
     mark_file = MarkFile(path)
     mark = mark_file.read()
     _refuse_a_missing_ledger(path, mark)
     checked = False
     if path.exists():
+        _finish_what_died(path)
         checked = _examine(path, mark, now)
     else:
-        path.touch(mode=0o600)
+        _make(path, file=True)
     store = Store(path)
     try:
         migrate(store, now)
@@ -119,6 +120,34 @@ def backup(source: Path, target: Path) -> None:
         raise LedgerError(
             f"the ledger {source} could not be copied to {target}: {error}",
             hint="Check free space and permissions there.",
+        ) from error
+
+
+def _make(path: Path, *, file: bool) -> None:
+    """Make the folder of the ledger, or its empty file."""
+    try:
+        if file:
+            path.touch(mode=0o600)
+        else:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise LedgerError(
+            f"the ledger {path} cannot be made: {error.strerror}",
+            hint="Its folder must exist, be writable for this user and have free space; nothing was lost.",
+        ) from error
+
+
+def _finish_what_died(path: Path) -> None:
+    """Let SQLite undo a transaction from before the ledger was in WAL mode: who reads alone cannot, and fails."""
+    if not path.with_name(path.name + "-journal").exists():
+        return
+    try:
+        with closing(connect(path, "rw")) as connection:
+            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    except sqlite3.Error as error:
+        raise LedgerError(
+            f"the ledger {path} cannot be used: {error}",
+            hint="Its folder must be writable for this user, and its file a ledger; nothing was uploaded.",
         ) from error
 
 

@@ -5,7 +5,8 @@
     program.write_config(upload={"in_flight": 2})
     assert program.sync().code == 0
 
-Nothing of the tests' own environment reaches the process but PATH. What is started is ended with the `Program`.
+Nothing of the tests' own environment reaches the process but PATH; it runs the same syncd as the tests import. What is
+started is ended with the `Program`.
 """
 
 from __future__ import annotations
@@ -24,9 +25,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Self
 
+import syncd
 from syncd.extract.samples import write_sample
 
 KEY = "sk-mavi-sentinel-7c41e0"
+SOURCE = str(Path(syncd.__file__).parent.parent)
 PATIENCE = 20.0
 """Seconds for which a test waits for what should come at once."""
 _FIRST_DAY = datetime(2024, 1, 1, 12)  # noqa: DTZ001 -- a camera's wall clock has no zone
@@ -98,7 +101,7 @@ class Program:
         self.config = home / "config.toml"
         self.ledger = home / "state" / "ledger.db"
         self.key_file = home / "api-key"
-        self.env = {"PATH": os.environ["PATH"], "HOME": str(home), "LANG": "C.UTF-8"}
+        self.env = {"PATH": os.environ["PATH"], "HOME": str(home), "LANG": "C.UTF-8", "PYTHONPATH": SOURCE}
         self._started: list[Running] = []
         self._photos = 0
         self.library.mkdir()

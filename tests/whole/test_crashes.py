@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import re
-import shutil
 import signal
 import threading
 import time
 from pathlib import Path
-
-import pytest
 
 from tests.fakes import behaviours as act
 from tests.fakes.fault_server import FaultServer
@@ -102,47 +98,3 @@ def test_run_ends_with_0_on_sigterm(program: Program, server: FaultServer) -> No
     assert running.wait(10).code == 0
     assert time.monotonic() - asked < 10
     assert program.status()["entries"]["uploaded"] == 2
-
-
-def test_b3_the_intent_is_on_the_disk_before_the_body_and_before_its_end(
-    program: Program, server: FaultServer, tmp_path: Path
-) -> None:
-    strace = shutil.which("strace")
-    if strace is None:
-        pytest.skip("strace is not installed: the order of system calls cannot be seen")
-    program.photo("a.jpg")
-    trace = tmp_path / "trace"
-    calls = "trace=fdatasync,fsync,pwrite64,write,sendto,sendmsg,shutdown"
-    running = program.start(
-        "sync", before=[strace, "-f", "-y", "-s", "64", "--seccomp-bpf", "-e", calls, "-o", str(trace)]
-    )
-    ended = running.wait(40)
-    if not server.uploads:
-        pytest.skip(f"strace cannot trace here: {ended.err[-200:]}")
-    assert ended.code == 0
-    events = list(events_of(trace.read_text(errors="replace")))
-    head = next(i for i, (what, detail) in enumerate(events) if what == "send" and "POST" in detail)
-    last = max(i for i, (what, _) in enumerate(events) if what == "send")
-    assert synced(events[:head]), "the intent was in no durable log when the request began"
-    between = events[head:last]
-    assert ("wal written", "") in [(what, "") for what, _ in between], "completing_at is committed under way"
-    assert synced(between), "completing_at was not durable when the last bytes left"
-
-
-def events_of(trace: str) -> list[tuple[str, str]]:
-    """What matters of a trace, in order: the WAL written, the WAL synced, bytes sent to the service."""
-    found = []
-    for line in trace.splitlines():
-        if re.search(r"pwrite64\(\d+<[^>]*ledger\.db-wal>", line):
-            found.append(("wal written", ""))
-        elif re.search(r"f(data)?sync\(\d+<[^>]*ledger\.db-wal>", line):
-            found.append(("wal synced", ""))
-        elif re.search(r"(sendto|sendmsg|write)\(\d+<(TCP|socket):", line):
-            found.append(("send", line))
-    return found
-
-
-def synced(events: list[tuple[str, str]]) -> bool:
-    """Whether what was written last to the WAL was synced after it."""
-    order = [what for what, _ in events if what != "send"]
-    return "wal written" in order and order[-1] == "wal synced"
