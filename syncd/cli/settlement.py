@@ -11,6 +11,7 @@ from syncd.daemon.pipeline import OTHER_ACCOUNT
 from syncd.ledger.account import keep
 from syncd.ledger.guard import MarkFile
 from syncd.ledger.migrate import open_for_single_moves, open_ledger
+from syncd.ledger.outcomes import OutcomeFile
 from syncd.ledger.queue import Queue
 from syncd.upload.pace import Gate, released
 
@@ -34,9 +35,9 @@ def begin_anew(ledger: Path) -> Path:
             part = ledger.with_name(ledger.name + suffix)
             if part.exists():
                 part.rename(kept.with_name(kept.name + suffix))
-        mark = MarkFile(ledger).path
-        if mark.exists():
-            mark.rename(kept.with_name(kept.name + ".mark"))
+        for beside in (MarkFile(ledger).path, OutcomeFile(ledger).path):
+            if beside.exists():
+                beside.rename(kept.with_name(kept.name + beside.suffix))
         return kept
 
 

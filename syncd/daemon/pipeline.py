@@ -47,6 +47,11 @@ class Pipeline:
     def prepare(self, key: str | None) -> None:
         """Recover what a process that died left behind, and apply settings that changed. Before any scan."""
         now = self.clock.now()
+        replayed, strange = self.queue.replay(now)
+        if replayed:
+            self.voice.say(Said.UPLOADED, None, f"what the ledger had no room for is recorded: {replayed} photos")
+        if strange is not None:
+            self.voice.say(Said.UNANSWERED, None, f"answers to requests that are not in this ledger lie in {strange}")
         unanswered, ready = self.queue.recover(now)
         if unanswered:
             self.voice.say(Said.UNANSWERED, None, f"{unanswered} photos were under way when syncd ended last time")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
-from syncd.ledger.queue import Answer, Receipt
+from syncd.ledger.outcomes import Answer, Receipt
 from syncd.ledger.rows import Owed
 from syncd.lifecycle import Outcome, State, backoff
 from syncd.model import RequestMetadata

@@ -8,12 +8,15 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import Connection, bindparam, select, text
+from sqlalchemy.exc import IntegrityError
 
-from syncd.errors import IllegalMoveError
+from syncd.errors import IllegalMoveError, LedgerError
 from syncd.ledger.guard import Mark, MarkFile
+from syncd.ledger.outcomes import Answer, Kept, OutcomeFile, Receipt
 from syncd.ledger.rows import Owed, capture_of, group_by_photo, metadata_json
 from syncd.ledger.schema import entries, history, requests, sent
 from syncd.ledger.sightings import owe_orphaned_edits
@@ -21,6 +24,8 @@ from syncd.ledger.store import Store, fact, set_fact
 from syncd.lifecycle import Outcome, State, may_move
 from syncd.model import ImageType, RequestMetadata
 from syncd.printable import printable
+
+__all__ = ["FARTHEST", "Answer", "Claim", "Queue", "Receipt", "move", "settle_one"]
 
 FARTHEST: Final = 24 * 3600.0
 """No try is put off for longer (seconds): an entry due later was written while the clock was wrong."""
@@ -37,38 +42,34 @@ class Claim:
     """For each file, in the order of the parts: entry, wire name, bytes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
-    """What one request meant for one entry: the state that it goes to, and what goes with it."""
-
-    entry_id: int
-    to: State
-    reason: str
-    image_id: str | None = None
-    due_at: float | None = None
-    split: int | None = None
-    omit: frozenset[str] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What came back for a whole request, as the ledger keeps it."""
-
-    outcome: Outcome
-    status: int | None = None
-    code: str | None = None
-    message: str | None = None
-    lookup_at: float | None = None
-
-
 class Queue:
     """What is owed, asked and answered from the ledger. For the holder of the instance lock."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._mark_file = MarkFile(store.path)
+        self._outcomes = OutcomeFile(store.path)
         with store.read() as connection:
             self._ledger_id = str(fact(connection, "ledger_id"))
+
+    def replay(self, now: float) -> tuple[int, Path | None]:
+        """Record what could not be recorded before, and take room for the next such answer. Before `recover`.
+
+        Give how many entries, and where answers were put aside that belong to no request of this ledger.
+        """
+        kept = self._outcomes.kept()
+        strange = None
+        settled = 0
+        if kept:
+            with self._store.write() as connection:
+                results = [self._replay(connection, one) for one in kept]
+            settled = sum(count for count in results if count is not None)
+            if None in results:
+                strange = self._outcomes.put_aside(now)
+            else:
+                self._outcomes.clear()
+        self._outcomes.make_room()
+        return settled, strange
 
     def recover(self, now: float) -> tuple[int, int]:
         """Settle what a process that died left SENDING; give how many are unanswered, and how many ready again.
@@ -85,19 +86,9 @@ class Queue:
                 reason = "syncd ended before the answer came" if maybe_stored else "syncd ended before it was sent"
                 for entry_id in connection.execute(_FILES_SENDING, {"request_id": row.id}).scalars().all():
                     counts[0 if maybe_stored else 1] += move(connection, entry_id, State.SENDING, to, reason, now)
-                connection.execute(
-                    _ANSWERED,
-                    {
-                        "request_id": row.id,
-                        "answered_at": now,
-                        "outcome": outcome,
-                        "status": None,
-                        "code": None,
-                        "message": reason,
-                        # Without its marker a request cannot be found, and a miss would mean nothing.
-                        "lookup_at": now if maybe_stored and row.marked else None,
-                    },
-                )
+                # Without its marker a request cannot be found, and a miss would mean nothing.
+                lookup_at = now if maybe_stored and row.marked else None
+                _answer(connection, row.id, Answer(outcome, message=reason, lookup_at=lookup_at), now)
         return counts[0], counts[1]
 
     def head(self, order: str, now: float, *, oldest: bool = False, limit: int = 1) -> list[int]:
@@ -181,24 +172,49 @@ class Queue:
     def settle(
         self, request_id: int, answer: Answer, receipts: Sequence[Receipt], gate: Mapping[str, Any], now: float
     ) -> None:
-        """Commit what came of a request, for all of its entries at once, and what it means for the gate."""
-        with self._store.write() as connection:
-            set_fact(connection, "gate", gate)
-            connection.execute(
-                _ANSWERED,
-                {
-                    "request_id": request_id,
-                    "answered_at": now,
-                    "outcome": answer.outcome,
-                    "status": answer.status,
-                    "code": answer.code,
-                    "message": None if answer.message is None else printable(answer.message),
-                    "lookup_at": answer.lookup_at,
-                },
-            )
-            for receipt in receipts:
-                if not settle_one(connection, State.SENDING, receipt, now):
-                    raise IllegalMoveError(f"entry {receipt.entry_id} is not being sent")
+        """Commit what came of a request, for all of its entries at once, and what it means for the gate.
+
+        Raises LedgerError where the ledger cannot be written; the answer is then kept beside it until the next start.
+        """
+        try:
+            with self._store.write() as connection:
+                set_fact(connection, "gate", gate)
+                _answer(connection, request_id, answer, now)
+                for receipt in receipts:
+                    if not settle_one(connection, State.SENDING, receipt, now):
+                        raise IllegalMoveError(f"entry {receipt.entry_id} is not being sent")
+        except LedgerError as error:
+            if isinstance(error.__cause__, IntegrityError):
+                raise
+            kept = Kept(self._ledger_id, request_id, answer, tuple(receipts), now)
+            raise LedgerError(f"{error.message}; {self._keep(kept)}", hint=error.hint) from error
+
+    def _keep(self, kept: Kept) -> str:
+        """Keep an answer beside the ledger; say where it is, or, as a last resort, what it was."""
+        try:
+            self._outcomes.keep(kept)
+        except OSError as error:
+            ids = ", ".join(f"entry {r.entry_id}: image {r.image_id}" for r in kept.receipts if r.image_id)
+            said = f"the answer to request {kept.request_id} could not be kept either ({error.strerror})"
+            return f"{said}. Write this down for `syncd resolve --stored`: {ids}" if ids else said
+        return f"the answer to request {kept.request_id} is kept in {self._outcomes.path}, for the next start"
+
+    def _replay(self, connection: Connection, kept: Kept) -> int | None:
+        """Settle what was kept; give how many entries it settled, None where the ledger has no such request."""
+        row = connection.execute(_REQUEST, {"request_id": kept.request_id}).first()
+        if kept.ledger_id != self._ledger_id or row is None:
+            return None
+        if row.outcome is not None:
+            return 0
+        _answer(connection, kept.request_id, kept.answer, kept.at)
+        settled = 0
+        for receipt in kept.receipts:
+            known = connection.execute(_HOLDER, {"image_id": receipt.image_id}).first()
+            if known is not None:
+                # A person gave the id to another photo meanwhile.
+                receipt = Receipt(receipt.entry_id, State.UNANSWERED, f"image id {receipt.image_id} is another's")  # noqa: PLW2901
+            settled += settle_one(connection, State.SENDING, receipt, kept.at)
+        return settled
 
     def gate(self) -> Any:
         """Give the state of the gate before all that leaves, as `settle` and `set_gate` kept it; None at first."""
@@ -276,6 +292,21 @@ def settle_one(connection: Connection, before: State, receipt: Receipt, now: flo
         photo_id = connection.execute(_PHOTO_OF, {"entry_id": receipt.entry_id}).scalar_one()
         owe_orphaned_edits(connection, photo_id, now)
     return True
+
+
+def _answer(connection: Connection, request_id: int, answer: Answer, now: float) -> None:
+    connection.execute(
+        _ANSWERED,
+        {
+            "request_id": request_id,
+            "answered_at": now,
+            "outcome": answer.outcome,
+            "status": answer.status,
+            "code": answer.code,
+            "message": None if answer.message is None else printable(answer.message),
+            "lookup_at": answer.lookup_at,
+        },
+    )
 
 
 def _owed(row: Any, places: Sequence[Any]) -> Owed:
@@ -365,6 +396,8 @@ _SENT_SINCE = text("""
     WHERE sent_at >= :since AND (outcome IS NULL OR outcome IN ('stored', 'unanswered'))
 """)
 _SENT_WITH = text("UPDATE entries SET sent_metadata = :metadata WHERE id = :entry_id")
+_REQUEST = text("SELECT outcome FROM requests WHERE id = :request_id")
+_HOLDER = text("SELECT id FROM entries WHERE image_id = :image_id")
 _ANSWERED = text("""
     UPDATE requests SET answered_at = :answered_at, outcome = :outcome, status = :status, code = :code,
                         message = :message, lookup_at = :lookup_at
