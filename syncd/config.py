@@ -27,6 +27,9 @@ from syncd.settings import (
     ExtractSettings,
     FolderSettings,
     LedgerSettings,
+    LogFormat,
+    LogLevel,
+    LogSettings,
     OnMetadataEdit,
     OnUnanswered,
     Order,
@@ -130,6 +133,7 @@ def _settings(document: toml.Document, env: Mapping[str, str]) -> Settings:
         upload=_upload(document.section("upload")),
         extract=_extract(document.section("extract")),
         watch=_watch(document.section("watch")),
+        log=_log(document.section("log")),
         folders=tuple(_folder(table, env) for table in document.sections("folder")),
         rules=tuple(_rule(table) for table in document.sections("rule")),
     )
@@ -188,6 +192,14 @@ def _watch(table: toml.Table) -> WatchSettings:
         settle=table.get("settle", toml.duration(0.0, 10 * _MINUTE), default.settle),
         rescan=table.get("rescan", toml.duration(_SECOND, 30 * _DAY), default.rescan),
         poll=table.get("poll", toml.duration(0.1, _DAY), default.poll),
+    )
+
+
+def _log(table: toml.Table) -> LogSettings:
+    default = LogSettings()
+    return LogSettings(
+        level=table.get("level", toml.choice(LogLevel), default.level),
+        format=table.get("format", toml.choice(LogFormat), default.format),
     )
 
 

@@ -107,6 +107,12 @@ daily_uploads = {daily_uploads}
 # How often folders are looked at whose file system gives no events.
 #poll = "30s"
 
+[log]
+# What is logged: from "debug", "info", "warning" or "error" on; --log-level comes before it.
+#level = "info"
+# "plain", "key=value", "json", or "auto": key=value to the journal, plain elsewhere; --log-format comes before it.
+#format = "auto"
+
 # The folders to watch: one [[folder]] for each. Where one lies in another, the inner one owns its files.
 [[folder]]
 path = {folder}

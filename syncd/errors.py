@@ -9,6 +9,7 @@ SyncdError                 says what happened, and in `hint` what to do
 ├── IllegalMoveError       exit 1: the code asked the ledger for a move that lifecycle.MOVES does not have
 ├── ReachError             one file cannot be opened safely; the rest goes on
 ├── WorkerError            the extraction worker cannot be started or answers nonsense
+├── HungError              a thread does not end: a disk or network folder hangs
 └── UsageError             exit 2: the command line asks for something that is not there
 """
 
@@ -66,6 +67,10 @@ class ReachError(SyncdError):
 
 class WorkerError(SyncdError):
     """The extraction worker cannot be started, or answered something that is no answer."""
+
+
+class HungError(SyncdError):
+    """A thread of the daemon does not go on, and does not end."""
 
 
 class UsageError(SyncdError):

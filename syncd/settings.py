@@ -50,6 +50,25 @@ class Clock(StrEnum):
     UTC = "utc"
 
 
+class LogLevel(StrEnum):
+    """From which level on something is logged."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class LogFormat(StrEnum):
+    """How the log is written."""
+
+    AUTO = "auto"
+    """Key=value to the journal, plain text elsewhere."""
+    PLAIN = "plain"
+    KEYS = "key=value"
+    JSON = "json"
+
+
 class WatchMode(StrEnum):
     """How changes in a folder are noticed."""
 
@@ -127,6 +146,14 @@ class WatchSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class LogSettings:
+    """What is logged, and how. The command line comes before it."""
+
+    level: LogLevel = LogLevel.INFO
+    format: LogFormat = LogFormat.AUTO
+
+
+@dataclass(frozen=True, slots=True)
 class FolderSettings:
     """A root: its path is absolute, with no "..", and its links are not resolved."""
 
@@ -158,6 +185,7 @@ class Settings:
     upload: UploadSettings = UploadSettings()
     extract: ExtractSettings = ExtractSettings()
     watch: WatchSettings = WatchSettings()
+    log: LogSettings = LogSettings()
     folders: tuple[FolderSettings, ...] = ()
     rules: tuple[RuleSettings, ...] = ()
     warnings: tuple[str, ...] = ()

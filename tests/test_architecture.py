@@ -17,6 +17,7 @@ RANKS = {
     "errors": 0,
     "model": 1,
     "lifecycle": 1,
+    "figures": 1,
     "printable": 1,
     "settings": 1,
     "apikey": 1,

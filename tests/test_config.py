@@ -61,6 +61,9 @@ memory_limit = "1GB"
 settle = "500ms"
 rescan = "2h"
 poll = "1m"
+[log]
+level = "warning"
+format = "json"
 [[folder]]
 path = "~/Pictures"
 namespace = "family"

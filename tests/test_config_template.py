@@ -17,6 +17,7 @@ from syncd.settings import (
     ApiSettings,
     ExtractSettings,
     FolderSettings,
+    LogSettings,
     RuleSettings,
     Settings,
     UploadSettings,
@@ -39,6 +40,7 @@ def test_it_loads_with_a_daily_budget_and_defaults_for_all_the_rest() -> None:
     assert settings.rules == ()
     assert settings.warnings == ()
     assert (settings.api, settings.extract, settings.watch) == (ApiSettings(), ExtractSettings(), WatchSettings())
+    assert settings.log == LogSettings()
 
 
 def test_the_values_in_comments_are_the_defaults() -> None:
@@ -48,6 +50,7 @@ def test_the_values_in_comments_are_the_defaults() -> None:
     assert settings.upload == UploadSettings(daily_uploads=1000)
     assert settings.api == ApiSettings(key_file=Path("/home/u/.config/syncd/api-key"))
     assert (settings.extract, settings.watch) == (ExtractSettings(), WatchSettings())
+    assert settings.log == LogSettings()
     assert settings.folders == (FolderSettings(Path("/home/u/Pictures")),)
 
 
@@ -62,7 +65,7 @@ def test_the_rules_in_comments_are_rules_without_a_warning() -> None:
 
 
 @pytest.mark.parametrize(
-    "section", [ApiSettings, UploadSettings, ExtractSettings, WatchSettings, FolderSettings, RuleSettings]
+    "section", [ApiSettings, UploadSettings, ExtractSettings, WatchSettings, LogSettings, FolderSettings, RuleSettings]
 )
 def test_every_setting_is_in_it(section: type) -> None:
     for field in dataclasses.fields(section):

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
 
@@ -14,6 +15,9 @@ from syncd import __version__
 from syncd.cli import context
 from syncd.cli.output import complain, message
 from syncd.errors import SyncdError
+from syncd.settings import LogFormat, LogLevel
+
+E = TypeVar("E", bound=StrEnum)
 
 app = typer.Typer(
     name="syncd",
@@ -25,7 +29,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-_HOISTED = {"--config": 1, "--log-level": 1}
+_HOISTED = {"--config": 1, "--log-level": 1, "--log-format": 1}
 """Options of syncd itself, with the number of their values: they are understood behind the command's name too."""
 
 
@@ -38,16 +42,26 @@ def _print_version(*, asked: bool) -> None:
 @app.callback()
 def syncd(
     config: Annotated[Path | None, typer.Option(help="The configuration file.", show_default=False)] = None,
-    log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
+    log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error.", show_default="info")] = None,
+    log_format: Annotated[
+        str | None, typer.Option(help="plain, key=value, json, or auto.", show_default="auto")
+    ] = None,
     *,
     version: Annotated[  # noqa: ARG001  (its callback does the work)
         bool, typer.Option("--version", help="Print the version and end.", is_eager=True, callback=_print_version)
     ] = False,
 ) -> None:
     """Take the options that stand before the command."""
-    if log_level.lower() not in {"debug", "info", "warning", "error"}:
-        raise typer.BadParameter("it is one of debug, info, warning, error", param_hint="--log-level")
-    context.start(config, log_level.lower())
+    context.start(config, _one_of(LogLevel, log_level, "--log-level"), _one_of(LogFormat, log_format, "--log-format"))
+
+
+def _one_of(options: type[E], said: str | None, option: str) -> E | None:
+    if said is None:
+        return None
+    try:
+        return options(said.lower())
+    except ValueError:
+        raise typer.BadParameter(f"it is one of {', '.join(options)}", param_hint=option) from None
 
 
 def run(arguments: Sequence[str] | None = None) -> None:

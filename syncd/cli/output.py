@@ -9,7 +9,21 @@ from datetime import UTC, datetime
 from typing import Any
 
 from syncd.errors import ConfigError, SyncdError
+from syncd.figures import amount, duration, local_moment, size
 from syncd.printable import printable
+
+__all__ = [
+    "amount",
+    "answer",
+    "answer_json",
+    "answer_json_array",
+    "complain",
+    "duration",
+    "local_moment",
+    "message",
+    "moment",
+    "size",
+]
 
 
 def answer(line: str = "") -> None:
@@ -50,33 +64,3 @@ def complain(error: SyncdError) -> None:
 def moment(seconds: float | None) -> str | None:
     """Write a moment for JSON: ISO 8601, UTC."""
     return None if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def local_moment(seconds: float) -> str:
-    """Write a moment for a person, in the machine's time zone."""
-    return datetime.fromtimestamp(seconds).astimezone().strftime("%Y-%m-%d %H:%M:%S")
-
-
-def amount(count: int, one: str, many: str | None = None) -> str:
-    """Write a number with its noun: "1 photo", "2,385 photos"."""
-    return f"{count:,} {one if count == 1 else many or one + 's'}"
-
-
-def size(count: float) -> str:
-    """Write bytes for a person, in decimal units."""
-    for unit in ("bytes", "KB", "MB", "GB"):
-        if count < 1000:
-            return f"{count:.0f} {unit}" if unit == "bytes" else f"{count:.1f} {unit}"
-        count /= 1000
-    return f"{count:.1f} TB"
-
-
-def duration(seconds: float) -> str:
-    """Write a duration for a person: "45 s", "2 h 17 min"."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    if minutes < 90:
-        return f"{minutes} min"
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours < 48 else f"{hours // 24} days {hours % 24} h"

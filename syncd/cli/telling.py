@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from syncd.cli.output import local_moment
 from syncd.daemon.voice import Said
 from syncd.ledger.reports import Status
 from syncd.lifecycle import State
@@ -45,11 +44,10 @@ class PlainVoice:
     def say(self, said: Said, path: bytes | None, detail: str) -> None:
         """Log it: a warning where a person is needed; all of it for debugging alone where it is to be quiet."""
         self.counts[said] += 1
-        if self._quiet:
-            log.debug("%s", line(said, path, detail))
-            return
         level = logging.WARNING if said.needs_a_person else logging.DEBUG if said in _DEBUG else logging.INFO
-        log.log(level, "%s", line(said, path, detail))
+        where = path_text(path) if path is not None else None
+        told = {"syncd": {"event": str(said), "path": where, "detail": printable(detail)}}
+        log.log(logging.DEBUG if self._quiet else level, "%s", line(said, path, detail), extra=told)
 
 
 class BarVoice:
@@ -119,44 +117,3 @@ def line(said: Said, path: bytes | None, detail: str) -> str:
     """Write what happened as one line that is safe on any terminal."""
     where = f" {path_text(path)}" if path is not None else ""
     return f"{said}{where}{': ' if detail else ''}{printable(detail)}"
-
-
-class Redacting(logging.Filter):
-    """Keeps a secret out of every log record, whoever wrote it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.secrets: set[str] = set()
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Replace each secret in the finished message."""
-        text = record.getMessage()
-        for secret in self.secrets:
-            if secret in text:
-                text = text.replace(secret, "[the API key]")
-                record.msg, record.args = text, None
-        return True
-
-
-redacting = Redacting()
-
-
-class _Formatter(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
-        text = printable(record.getMessage())
-        if record.exc_info:
-            lines = self.formatException(record.exc_info).splitlines()
-            text = "\n".join([text, *(printable(one) for one in lines)])
-        level = "" if record.levelno == logging.INFO else f"{record.levelname.lower()}: "
-        return f"{local_moment(record.created)} {level}{text}"
-
-
-def set_up_logging(level: str) -> None:
-    """Send the log to standard error: the program's from `level` on, the libraries' warnings."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Formatter())
-    handler.addFilter(redacting)
-    root = logging.getLogger()
-    root.handlers[:] = [handler]
-    root.setLevel(logging.WARNING)
-    log.setLevel(level.upper())

@@ -17,6 +17,7 @@ from syncd.daemon.dispatch import Dispatch
 from syncd.daemon.intake import Intake
 from syncd.daemon.lock import InstanceLock
 from syncd.daemon.pipeline import Pipeline
+from syncd.daemon.vigil import INTAKE, Vigil, WatchedSender
 from syncd.daemon.voice import Voice
 from syncd.extract.extractor import Extractor, Limits
 from syncd.ledger.holds import Holds
@@ -39,10 +40,14 @@ from syncd.watch.settle import Settling
 
 @dataclass(frozen=True, slots=True)
 class Signals:
-    """How the threads of one process talk: `stop` ends it, `wake` says that there is news for the way out."""
+    """How the threads of one process talk: `stop` ends it, `wake` says that there is news for the way out.
+
+    `reload` has the daemon read its configuration again.
+    """
 
     stop: threading.Event = field(default_factory=threading.Event)
     wake: threading.Event = field(default_factory=threading.Event)
+    reload: threading.Event = field(default_factory=threading.Event)
 
 
 class FreshRoots:
@@ -54,20 +59,43 @@ class FreshRoots:
             return root.open_photo(place)
 
 
+@dataclass(frozen=True, slots=True)
+class Assembly:
+    """A pipeline, and what of its parts others must reach."""
+
+    pipeline: Pipeline
+    client: Client
+
+
 @contextmanager
 def pipeline(settings: Settings, key: ApiKey | None, voice: Voice, signals: Signals) -> Iterator[Pipeline]:
     """Build everything over the ledger of these settings, as the holder of its instance lock; close it in reverse.
 
     Without a key nothing can be sent: for a dry run.
     """
+    with InstanceLock(ledger_path(settings)), assembled(settings, key, voice, signals) as joined:
+        yield joined.pipeline
+
+
+@contextmanager
+def assembled(
+    settings: Settings, key: ApiKey | None, voice: Voice, signals: Signals, vigil: Vigil | None = None
+) -> Iterator[Assembly]:
+    """Do the same where the caller holds the instance lock. `vigil` hears of the progress of every thread."""
     os.umask(0o077)
     path = ledger_path(settings)
     clock = SystemClock()
+    vigil = vigil or Vigil(clock.monotonic)
+    api = settings.api
+    # A name is looked up without any time limit of ours: a minute is for that.
+    watched = WatchedSender(vigil, api.connect_timeout + api.answer_timeout + 60.0)
     with ExitStack() as stack:
-        stack.enter_context(InstanceLock(path))
         store = stack.enter_context(open_ledger(path, now=clock.now()))
         extractor = stack.enter_context(Extractor(Limits(settings.extract.time_limit, settings.extract.memory_limit)))
-        client = stack.enter_context(Client(_client_settings(settings), key.reveal if key else str))
+        client = stack.enter_context(
+            Client(_client_settings(settings), key.reveal if key else str, passing=watched.passing)
+        )
+        watched.sender = client
         executor = stack.enter_context(ThreadPoolExecutor(settings.upload.in_flight, thread_name_prefix="send"))
         rules = Rules.compile(settings.folders, settings.rules)
         policy = Policy(
@@ -91,6 +119,7 @@ def pipeline(settings: Settings, key: ApiKey | None, voice: Voice, signals: Sign
             voice=voice,
             stop=halt,
             recorded=signals.wake.set,
+            progress=lambda within: vigil.progress(INTAKE, within + 3 * settings.extract.time_limit),
         )
         dispatch = Dispatch(
             queue=queue,
@@ -98,7 +127,7 @@ def pipeline(settings: Settings, key: ApiKey | None, voice: Voice, signals: Sign
             rules=rules,
             settings=settings.upload,
             as_utc=settings.extract.clock is WhichClock.UTC,
-            sender=client,
+            sender=watched,
             opener=FreshRoots(),
             executor=executor,
             clock=clock,
@@ -122,7 +151,7 @@ def pipeline(settings: Settings, key: ApiKey | None, voice: Voice, signals: Sign
             voice=voice,
         )
         joined.prepare(key.reveal() if key else None)
-        yield joined
+        yield Assembly(joined, client)
 
 
 def watching(settings: Settings) -> tuple[Hints, Watcher]:

@@ -14,7 +14,11 @@ class Clock(Protocol):
         ...
 
     def monotonic(self) -> float:
-        """Seconds since some moment; never jumps."""
+        """Seconds since some moment; never jumps, and stands still while the machine is suspended."""
+        ...
+
+    def suspended(self) -> float:
+        """Seconds for which the machine was suspended since it started."""
         ...
 
 
@@ -28,6 +32,10 @@ class SystemClock:
     def monotonic(self) -> float:
         """Seconds since some moment; never jumps."""
         return time.monotonic()
+
+    def suspended(self) -> float:
+        """Seconds for which the machine was suspended since it started (clock_gettime(2))."""
+        return time.clock_gettime(time.CLOCK_BOOTTIME) - time.clock_gettime(time.CLOCK_MONOTONIC)
 
 
 def local_midnight(now: float) -> float:

@@ -10,7 +10,7 @@ import random
 import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor, Future, wait
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final, Protocol
@@ -87,14 +87,21 @@ class Rest(StrEnum):
     UNANSWERED = "the last request was not answered"
     BUDGET = "the budget of the day is spent"
     PAUSED = "paused"
+    BY_A_PERSON = "paused by a person"
+    HOURS = "outside the hours for uploads"
+    METERED = "the network is metered"
 
 
 @dataclass(frozen=True, slots=True)
 class Idle:
-    """Nothing can leave now. `until` (seconds since the epoch) is when to ask again; None: not before something new."""
+    """Nothing can leave now. `until` (seconds since the epoch) is when to ask again; None: not before something new.
+
+    `detail` says more than the reason alone, where there is more to say.
+    """
 
     rest: Rest
     until: float | None = None
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +142,7 @@ class Dispatch:
         returned: threading.Event | None = None,
         intake_busy: Callable[[], bool] = lambda: False,
         answered: Callable[[], None] = lambda: None,
+        shut: Callable[[float], Idle | None] = lambda _: None,
     ) -> None:
         self._queue = queue
         self._lookups = lookups
@@ -152,6 +160,7 @@ class Dispatch:
         self._unopened: dict[int, int] = {}
         self._intake_busy = intake_busy
         self._answered = answered
+        self._shut = shut
         self._gate = pace.Gate.from_json(queue.gate())
         self._flights: dict[Future[Reply], Flight] = {}
         self._searches: dict[Future[tuple[Hit, ...] | SearchFailed], Search] = {}
@@ -194,7 +203,7 @@ class Dispatch:
         if self.in_flight >= self._settings.in_flight:
             return Idle(Rest.UNDER_WAY)
         now = self._clock.now()
-        idle = self._gate_is_shut(now)
+        idle = self._shut(now) or self._gate_is_shut(now)
         if idle is not None:
             return idle
         if self._look_up(now):
@@ -232,6 +241,11 @@ class Dispatch:
             owed = self._queue.next_due() is not None or self._lookups.next_due() is not None
             return Idle(Rest.PACE, slot) if owed else Idle(Rest.NOTHING_OWED)
         return None
+
+    def collect(self, within: float) -> None:
+        """Wait for an answer, at most so many seconds, and settle what came back."""
+        wait(self._under_way(), timeout=within, return_when=FIRST_COMPLETED)
+        self._collect()
 
     def finish(self, deadline: float | None) -> None:
         """Let what is under way come to its end, at most so many seconds; what is not complete then is given up."""

@@ -33,6 +33,8 @@ _TOGETHER: Final = 64
 """Sightings that one transaction records."""
 _AT_LATEST: Final = 0.5
 """Seconds after which they are recorded anyway."""
+SLOWEST_DISK: Final = 100_000.0
+"""Bytes a second: a file that is read more slowly counts as hanging."""
 _TOMORROW: Final = 24 * 3600.0
 
 
@@ -85,7 +87,9 @@ class Intake:
         voice: Voice,
         stop: threading.Event,
         recorded: Callable[[], None] = lambda: None,
+        progress: Callable[[float], None] = lambda _: None,
     ) -> None:
+        """`progress` hears of each step: a folder, a file; with the seconds that the next one may take."""
         self._territory = territory
         self._sightings = sightings
         self._holds = holds
@@ -98,6 +102,7 @@ class Intake:
         self._voice = voice
         self._stop = stop
         self._recorded = recorded
+        self._progress = progress
         self._pending: list[Sighting] = []
         self._pending_since = 0.0
         self._again: deque[PlacePath] = deque()
@@ -241,6 +246,7 @@ class Intake:
             return self._stop.is_set() or root.path in self._held
 
         for listing in walk(root, self._filters[root.path], nested=nested, stop=stop, below=below):
+            self._progress(0.0)
             visited.add(listing.folder)
             counts.update({str(reason): files for reason, files in listing.ignored.items()})
             if listing.error is not None:
@@ -285,6 +291,7 @@ class Intake:
 
     def _consider(self, root: Root, place: PlacePath, look: Look, *, is_known: bool) -> None:
         self._replacements.forget(place)
+        self._progress(look.size / SLOWEST_DISK)
         settled = self._settling.look(place, look, self._clock.now(), self._clock.monotonic())
         if isinstance(settled, Settled):
             self._admit(root, place, look, is_known=is_known)

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 from syncd.errors import LedgerError, LockedError
 from syncd.printable import printable
+
+DAEMON: Final = "run"
+"""The role of the daemon: what `syncd run` holds the lock as."""
+_LOOKS: Final = 4
+_LOOK_AGAIN: Final = 0.05
 
 
 class InstanceLock:
@@ -18,7 +24,9 @@ class InstanceLock:
     Raises LockedError, which says who holds it, when it is taken.
     """
 
-    def __init__(self, ledger: Path) -> None:
+    def __init__(self, ledger: Path, role: str = "") -> None:
+        """`role` is the command that holds it, as others are told of it."""
+        self._role = role
         self.path = ledger.with_name(ledger.name + ".lock")
         self._fd = -1
 
@@ -39,18 +47,16 @@ class InstanceLock:
                 f"the lock {self.path} cannot be made: {error.strerror}",
                 hint="The folder of the ledger must exist and be writable for this user.",
             ) from error
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not _taken(fd):
             holder = _holder(fd)
             os.close(fd)
             raise LockedError(
                 f"another syncd uses this ledger already: {holder}",
                 hint="It does the work. `syncd status` shows how far it is; end it first to work from here.",
-            ) from None
+            )
         try:
             os.ftruncate(fd, 0)
-            os.pwrite(fd, f"pid {os.getpid()}\n".encode("ascii"), 0)
+            os.pwrite(fd, f"pid {os.getpid()} {self._role}".strip().encode("ascii") + b"\n", 0)
         except OSError as error:
             os.close(fd)
             raise LedgerError(
@@ -64,6 +70,18 @@ class InstanceLock:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
+
+
+def _taken(fd: int) -> bool:
+    """Try to take the lock; a command that only looks who holds it has it for a moment (`holder_of`)."""
+    for _ in range(_LOOKS):
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(_LOOK_AGAIN)
+        else:
+            return True
+    return False
 
 
 def holder_of(ledger: Path) -> str | None:
@@ -83,15 +101,22 @@ def holder_of(ledger: Path) -> str | None:
         os.close(fd)
 
 
+def is_daemon(holder: str | None) -> bool:
+    """Tell whether the one that `holder_of` named is a daemon, which grants what other commands ask of it."""
+    return holder is not None and holder.endswith(f"syncd {DAEMON}")
+
+
 def _holder(fd: int) -> str:
     said = os.pread(fd, 64, 0).decode("ascii", "replace").strip()
-    pid = said.removeprefix("pid ")
+    pid, _, role = said.removeprefix("pid ").partition(" ")
     if not pid.isdigit():
         return "an unknown process"
+    if role:
+        return printable(f"pid {pid}: syncd {role}")
     try:
         words = Path(f"/proc/{pid}/cmdline").read_bytes().decode("utf-8", "replace").split("\0")
     except OSError:
-        return said
+        return printable(f"pid {pid}")
     # Only the command's name: arguments may hold paths that are nobody else's business.
-    names = [word for word in words if word in {"run", "sync", "demo"}]
-    return printable(f"{said}: syncd {names[0]}" if names else said)
+    names = [word for word in words if word in {"sync", "demo"}]
+    return printable(f"pid {pid}: syncd {names[0]}" if names else f"pid {pid}")

@@ -173,7 +173,7 @@ def _send_all(
 
 def _is_over(idle: Idle, now: float, patience: float, pipeline: Pipeline) -> bool:
     match idle.rest:
-        case Rest.NOTHING_OWED | Rest.PAUSED | Rest.BUDGET:
+        case Rest.NOTHING_OWED | Rest.PAUSED | Rest.BUDGET | Rest.BY_A_PERSON | Rest.HOURS | Rest.METERED:
             return True
         case Rest.BACK_OFF | Rest.UNANSWERED:
             left = patience - pipeline.clock.monotonic()

@@ -1,4 +1,4 @@
-"""`run`: watch the folders and upload what is new, until told to stop.
+"""`run`: watch the folders and upload what is new, until told to stop or to take other settings.
 
 Two workers: the intake on a thread of its own, the dispatch on the calling one. The observer starts before the first
 scan, so that what changes during the scan is hinted at. Stop: no new work, the request in hand ends or is given up,
@@ -9,12 +9,22 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Final, Protocol
 
 from syncd.daemon.dispatch import Idle
+from syncd.daemon.herald import Herald
 from syncd.daemon.pipeline import Pipeline
+from syncd.daemon.standing import Rate, sentence
+from syncd.daemon.vigil import INTAKE, UPLOADS
 from syncd.daemon.voice import Said
+from syncd.errors import HungError
+from syncd.figures import duration
+from syncd.ledger.wishes import Wishes
+from syncd.lifecycle import State
 from syncd.model import PlacePath
 from syncd.watch.health import Problem
 from syncd.watch.hints import HintBatch
@@ -22,10 +32,18 @@ from syncd.watch.reach import split
 
 CHECK_EVERY: Final = 10.0
 """Seconds between two examinations of the watcher."""
+PROVE_WITHIN: Final = 5.0
+"""Seconds that the watcher has to show that events arrive, before syncd says that it is ready."""
 STOP_WITHIN: Final = 8.0
-"""Seconds that requests under way may take once a stop was asked for."""
+"""Seconds that requests under way may take once a stop was asked for; what is not complete then is given up."""
+ANSWER_WITHIN: Final = 100.0
+"""Seconds after that in which the answer to a complete request may come; without one it is unanswered."""
+HALT_WITHIN: Final = 20.0
+"""Seconds in which the intake must end once it was told to."""
+SUSPENDED: Final = 5.0
+"""Seconds: a machine that slept for longer may have missed changes, and other disks may be mounted."""
 _LOOK: Final = 1.0
-"""Seconds after which the ledger is asked in any case: another command may have changed an entry."""
+"""Seconds after which the ledger is asked in any case: another command may have changed an entry, or want a scan."""
 
 
 class Watching(Protocol):
@@ -33,6 +51,10 @@ class Watching(Protocol):
 
     def start(self) -> None:
         """Begin to watch."""
+        ...
+
+    def prove(self, within: float) -> list[bytes]:
+        """Wait until each watched root has shown that events arrive; give those that did not in time."""
         ...
 
     def stop(self) -> None:
@@ -59,83 +81,219 @@ class Hinting(Protocol):
         """Take all hints, waiting for the first."""
         ...
 
+    def rescan(self, root: bytes) -> None:
+        """Ask for a scan of a whole root."""
+        ...
+
     def wake(self) -> None:
         """End the waiting."""
         ...
 
 
-def run(pipeline: Pipeline, watcher: Watching, hints: Hinting, *, stop: threading.Event, wake: threading.Event) -> None:
-    """Run until `stop` is set. Raises what ended a worker: systemd then starts syncd again."""
-    worker = _Watchman(pipeline, watcher, hints, stop, wake)
-    watcher.start()
-    try:
-        worker.start()
-        _dispatch(pipeline, worker, stop, wake)
-    finally:
-        stop.set()
-        pipeline.intake.halt()
-        hints.wake()
-        pipeline.dispatch.finish(STOP_WITHIN)
-        worker.join()
-        watcher.stop()
-    if worker.error is not None:
-        raise worker.error
+class Ending(StrEnum):
+    """Why a run ended."""
+
+    STOPPED = "stopped"
+    RELOAD = "other settings are to be taken"
 
 
-def _dispatch(pipeline: Pipeline, worker: _Watchman, stop: threading.Event, wake: threading.Event) -> None:
-    dispatch, clock = pipeline.dispatch, pipeline.clock
-    while not stop.is_set() and worker.error is None:
-        wake.clear()
-        idle = dispatch.turn()
-        if isinstance(idle, Idle):
-            wake.wait(_LOOK if idle.until is None else max(0.0, min(_LOOK, idle.until - clock.now())))
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """What reaches a running daemon from outside, and what it says there."""
+
+    herald: Herald
+    stop: threading.Event = field(default_factory=threading.Event)
+    wake: threading.Event = field(default_factory=threading.Event)
+    """There is news for the way out."""
+    reload: threading.Event = field(default_factory=threading.Event)
+    """The configuration is to be read again."""
+    reconsider: Callable[[], bool] = lambda: False
+    """Reads the configuration again; tells whether its settings can be taken."""
+    abandon: Callable[[], None] = lambda: None
+    """Ends the requests that wait for an answer: they become unanswered."""
+
+
+def run(pipeline: Pipeline, watcher: Watching, hints: Hinting, outside: Outside) -> Ending:
+    """Run until a stop, or until other settings are to be taken.
+
+    Raises what ended a worker, HungError where one does not end: systemd then starts syncd again.
+    """
+    watchman = _Watchman(pipeline, watcher, hints, outside)
+    dispatching = _Dispatching(pipeline, watchman, hints, outside)
+    ending = Ending.STOPPED
+    with ExitStack() as closing:
+        closing.callback(watcher.stop)
+        watcher.start()
+        closing.callback(watchman.halt, outside.herald)
+        closing.callback(dispatching.finish)
+        closing.callback(watchman.hurry)
+        _prove(pipeline, watcher)
+        outside.herald.ready(dispatching.line())
+        watchman.start()
+        ending = dispatching.until_it_ends()
+        if ending is Ending.STOPPED:
+            outside.herald.stopping("ending: what is under way is finished or given up, nothing new leaves")
+    if watchman.error is not None:
+        raise watchman.error
+    if watchman.hangs:
+        raise HungError(
+            f"{INTAKE} did not end within {HALT_WITHIN:.0f} s: a disk or network folder may hang",
+            hint="Look at the folders and the kernel's log; nothing is lost, the next start goes on.",
+        )
+    return ending
+
+
+def _prove(pipeline: Pipeline, watcher: Watching) -> None:
+    for root in watcher.prove(PROVE_WITHIN):
+        pipeline.voice.say(Said.WATCH, root, "no event has arrived yet; it is scanned, and watched anew if none comes")
+
+
+class _Dispatching:
+    """The way out of the daemon, on the main thread, which also hears of signals and wishes."""
+
+    def __init__(self, pipeline: Pipeline, watchman: _Watchman, hints: Hinting, outside: Outside) -> None:
+        self._pipeline = pipeline
+        self._watchman = watchman
+        self._hints = hints
+        self._outside = outside
+        self._wishes = Wishes(pipeline.store)
+        self._rate = Rate()
+        self._idle: Idle | None = None
+        self._told: object = None
+        self._line = ""
+
+    def until_it_ends(self) -> Ending:
+        outside, dispatch, clock = self._outside, self._pipeline.dispatch, self._pipeline.clock
+        while not outside.stop.is_set() and self._watchman.error is None:
+            outside.wake.clear()
+            if outside.reload.is_set() and self._takes_other_settings():
+                return Ending.RELOAD
+            self._grant_wishes()
+            self._idle = dispatch.turn()
+            timeout = 0.0
+            if self._idle is not None:
+                until = self._idle.until
+                timeout = _LOOK if until is None else max(0.0, min(_LOOK, until - clock.now()))
+            outside.herald.vigil.progress(UPLOADS, timeout)
+            outside.herald.turn(self.line)
+            outside.wake.wait(timeout)
+        return Ending.STOPPED
+
+    def line(self) -> str:
+        """Say how things stand; counted again only where something has happened since."""
+        pipeline = self._pipeline
+        rest = self._idle.rest if self._idle is not None else None
+        tally = pipeline.intake.tally
+        happened = (dict(pipeline.dispatch.outcomes), dict(tally.recorded), tally.gone, set(tally.absent), rest)
+        if happened != self._told:
+            self._told = happened
+            status = pipeline.status()
+            self._rate.note(status.entries[State.UPLOADED], pipeline.clock.monotonic())
+            self._line = sentence(status, self._idle, self._rate.photos_a_second(), pipeline.clock.now())
+        return self._line
+
+    def finish(self) -> None:
+        """Let the requests under way end: first all of them, then those that are complete, at last none."""
+        self._wait(STOP_WITHIN)
+        self._pipeline.dispatch.cancel.set()
+        self._wait(ANSWER_WITHIN)
+        if self._pipeline.dispatch.in_flight:
+            self._outside.abandon()
+        self._wait(STOP_WITHIN)
+        self._outside.herald.vigil.ended(UPLOADS)
+
+    def _wait(self, within: float) -> None:
+        dispatch, clock = self._pipeline.dispatch, self._pipeline.clock
+        deadline = clock.monotonic() + within
+        while dispatch.in_flight and clock.monotonic() < deadline:
+            self._outside.herald.vigil.progress(UPLOADS, _LOOK)
+            self._outside.herald.turn()
+            dispatch.collect(min(_LOOK, max(0.0, deadline - clock.monotonic())))
+
+    def _takes_other_settings(self) -> bool:
+        # Cleared first: a reload that is asked for while the file is read is another one.
+        self._outside.reload.clear()
+        self._outside.herald.reloading()
+        if self._outside.reconsider():
+            return True
+        self._outside.herald.ready("the new configuration cannot be used and was not taken (the log says why)")
+        return False
+
+    def _grant_wishes(self) -> None:
+        asked_at = self._wishes.scan_asked_at()
+        if asked_at is not None:
+            self._wishes.scan_begins(asked_at)
+            if self._pipeline.dispatch.gate.pause is not None:
+                self._pipeline.dispatch.probe_now()
+            for root in self._pipeline.roots:
+                self._hints.rescan(root)
 
 
 class _Watchman:
     """The intake of the daemon: scans, hints, settling and the health of the watcher, on one thread."""
 
-    def __init__(
-        self,
-        pipeline: Pipeline,
-        watcher: Watching,
-        hints: Hinting,
-        stop: threading.Event,
-        wake: threading.Event,
-    ) -> None:
+    def __init__(self, pipeline: Pipeline, watcher: Watching, hints: Hinting, outside: Outside) -> None:
         self._pipeline = pipeline
         self._watcher = watcher
         self._hints = hints
-        self._stop = stop
-        self._wake = wake
+        self._wake = outside.wake
+        self._vigil = outside.herald.vigil
+        self._ended = threading.Event()
         self._rng = random.Random()  # noqa: S311  (jitter, no secret)
         self._thread = threading.Thread(target=self._run, name="intake", daemon=True)
         self._scan_at: dict[bytes, float] = {}
         self._check_at = 0.0
+        self._suspended = pipeline.clock.suspended()
         self._told: frozenset[str] = frozenset()
         self.error: BaseException | None = None
 
     def start(self) -> None:
+        self._vigil.progress(INTAKE)
         self._thread.start()
 
-    def join(self) -> None:
-        if self._thread.ident is not None:
-            self._thread.join()
+    def hurry(self) -> None:
+        """Have it end after the file in hand, without waiting for it."""
+        self._ended.set()
+        self._pipeline.intake.halt()
+        self._hints.wake()
+
+    def halt(self, herald: Herald) -> None:
+        """Have it end after the file in hand, and wait for that, but not for ever."""
+        self.hurry()
+        clock = self._pipeline.clock
+        deadline = clock.monotonic() + HALT_WITHIN
+        while self.hangs and clock.monotonic() < deadline:
+            self._hints.wake()
+            herald.turn()
+            self._thread.join(_LOOK)
+        self._vigil.ended(INTAKE)
+
+    @property
+    def hangs(self) -> bool:
+        """Whether the thread is (still) at work."""
+        return self._thread.ident is not None and self._thread.is_alive()
 
     def _run(self) -> None:
         try:
             for root in self._pipeline.roots:
                 self._scan(root)
-            while not self._stop.is_set():
+            while not self._ended.is_set():
                 self._turn()
         except BaseException as error:  # noqa: BLE001  (handed to the main thread, which raises it)
             self.error = error
         finally:
+            self._vigil.ended(INTAKE)
             self._wake.set()
 
     def _turn(self) -> None:
         intake, clock = self._pipeline.intake, self._pipeline.clock
-        self._follow(self._hints.take(self._until_next(clock.monotonic())))
+        timeout = self._until_next(clock.monotonic())
+        self._vigil.progress(INTAKE, timeout)
+        self._follow(self._hints.take(timeout))
         intake.settle()
+        if self._was_suspended():
+            self._scan_at = dict.fromkeys(self._scan_at, 0.0)
+            self._check_at = 0.0
         now = clock.monotonic()
         for root in [root for root, at in self._scan_at.items() if at <= now]:
             self._scan(root)
@@ -144,6 +302,15 @@ class _Watchman:
             self._tell(self._watcher.check(now))
             intake.set_aside_given_up()
             intake.rest()
+
+    def _was_suspended(self) -> bool:
+        """Tell whether the machine slept since the last look: what changed meanwhile gave no events."""
+        slept = self._pipeline.clock.suspended() - self._suspended
+        self._suspended += slept
+        if slept < SUSPENDED:
+            return False
+        self._pipeline.voice.say(Said.AWAKE, None, f"the machine was suspended for {duration(slept)}; all is scanned")
+        return True
 
     def _follow(self, batch: HintBatch) -> None:
         roots = self._pipeline.roots

@@ -32,6 +32,7 @@ class Said(StrEnum):
     RESUMED = "resumed"
     BUDGET = "budget spent"
     WATCH = "watch"
+    AWAKE = "awake"
 
     @property
     def needs_a_person(self) -> bool:

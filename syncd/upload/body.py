@@ -66,6 +66,8 @@ class Hooks:
     """Called right before the first byte of the body."""
     cancel: threading.Event | None = None
     """Once it is set, the request is given up, unless `completing` has returned."""
+    passing: Callable[[int], float] | None = None
+    """Called with the bytes of each piece before it leaves; gives the seconds for which it must wait."""
 
 
 class Body:
@@ -103,6 +105,7 @@ class Body:
             self._rest = memoryview(next(self._pieces, b""))
         piece = self._rest if size < 0 else self._rest[:size]
         self._rest = self._rest[len(piece) :]
+        self._hold_back(len(piece))
         self.handed_out += len(piece)
         return piece
 
@@ -158,6 +161,13 @@ class Body:
     def _stop_if_cancelled(self) -> None:
         if self._hooks.cancel is not None and self._hooks.cancel.is_set():
             raise CancelledError
+
+    def _hold_back(self, size: int) -> None:
+        """Wait as long as the caller wants a piece to wait. A request that is given up meanwhile waits no more."""
+        if self._hooks.passing is not None and size:
+            seconds = self._hooks.passing(size)
+            if seconds > 0:
+                (self._hooks.cancel or threading.Event()).wait(seconds)
 
     @staticmethod
     def _call(hook: Callable[[], None] | None) -> None:

@@ -67,12 +67,15 @@ class Client:
         *,
         clock: Callable[[], float] = time.time,
         user_agent: str = f"syncd/{__version__}",
+        passing: Callable[[int], float] | None = None,
     ) -> None:
+        """Have `passing` hear of each piece of a body, by its bytes; it gives the seconds for which that must wait."""
         base = settings.base_url.rstrip("/")
         self._upload_url = f"{base}/upload_img"
         self._search_url = f"{base}/search"
         self._key = key
         self._clock = clock
+        self._passing = passing
         self._answer_timeout = settings.answer_timeout
         self._timeout = (settings.connect_timeout, settings.answer_timeout)
         self._headers = {
@@ -127,7 +130,7 @@ class Client:
         if not _fits_a_header(key):
             return Paused(PauseReason.BAD_KEY, "", _BAD_KEY)
         boundary = secrets.token_hex(16)
-        body = Body(metadata, files, boundary, Hooks(completing, leaving, cancel))
+        body = Body(metadata, files, boundary, Hooks(completing, leaving, cancel, self._passing))
         outgoing = Outgoing(body, self._answer_timeout)
         headers = self._headers | {
             "Authorization": key,

@@ -33,6 +33,9 @@ __all__ = ["Handler", "HintBatch", "Hints", "WatchMode", "WatchedRoot", "Watcher
 _TRY_AGAIN: Final = 600.0
 """Seconds after which a root that could not be watched is tried again, although no limit was raised."""
 
+_LOOK_FOR_ECHO: Final = 0.005
+"""Seconds between two looks for the first echo."""
+
 
 @dataclass(frozen=True, slots=True)
 class WatchedRoot:
@@ -126,6 +129,20 @@ class Watcher:
         """Begin to watch. Scan after this returns: what changes during the scan then gives hints."""
         for watch in self._watches.values():
             self._build(watch)
+
+    def prove(self, within: float) -> list[bytes]:
+        """Have each watched root show that events arrive; give those that did not within so many seconds."""
+        deadline = time.monotonic() + within
+        silent = {path: watch for path, watch in self._watches.items() if watch.observer is not None}
+        for watch in silent.values():
+            watch.poked_at = self._monotonic()
+            if watch.observer is not None:
+                watch.observer.poke()
+        while True:
+            silent = {path: watch for path, watch in silent.items() if not (watch.handler and watch.handler.echoed_at)}
+            if not silent or time.monotonic() >= deadline:
+                return sorted(silent)
+            time.sleep(_LOOK_FOR_ECHO)
 
     def stop(self) -> None:
         """End all threads and give up all watches."""

@@ -13,12 +13,21 @@ class FakeClock:
     def __init__(self, now: float) -> None:
         self._now = now
         self._monotonic = 1_000.0
+        self._suspended = 0.0
 
     def now(self) -> float:
         return self._now
 
     def monotonic(self) -> float:
         return self._monotonic
+
+    def suspended(self) -> float:
+        return self._suspended
+
+    def suspend(self, seconds: float) -> None:
+        """Have the machine sleep: the clock that people read goes on, the monotonic one does not."""
+        self._now += seconds
+        self._suspended += seconds
 
     def advance(self, seconds: float) -> None:
         """Let time pass, on both clocks."""

@@ -37,6 +37,7 @@ _FIRST_DAY = datetime(2024, 1, 1, 12)  # noqa: DTZ001 -- a camera's wall clock h
 Options = Mapping[str, object]
 NOTHING: Options = MappingProxyType({})
 NO_CHANGES: Mapping[str, str] = MappingProxyType({})
+NO_SECTIONS: Mapping[str, Options] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +129,7 @@ class Program:
         extract: Options = NOTHING,
         folders: Sequence[Options] = (),
         rules: Sequence[Options] = (),
+        more: Mapping[str, Options] = NO_SECTIONS,
     ) -> None:
         """Write the configuration: quick settings, changed by what is given."""
         sections: list[tuple[str, Options]] = [
@@ -145,6 +147,7 @@ class Program:
             ("[upload]", {"pace": "off", "in_flight": 1, "lookup_after": "1h", **upload}),
             ("[extract]", extract),
             ("[watch]", {"settle": "0s", **watch}),
+            *((f"[{name}]", body) for name, body in more.items()),
         ]
         sections += [("[[folder]]", {"path": str(self.library), **folder}) for folder in folders or [{}]]
         sections += [("[[rule]]", rule) for rule in rules]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -42,7 +43,7 @@ def sync(
         if dry_run:
             once.scan_only(joined, wait=seconds, stop=signals.stop, wake=signals.wake)
             return _print_plan(joined, as_json=as_json)
-        with _stopping_on_signals(signals):
+        with _on_signals(signals):
             result = once.sync(joined, wait=seconds, stop=signals.stop, wake=signals.wake)
         status = joined.status()
     if as_json:
@@ -56,20 +57,14 @@ def sync(
 def run() -> int:
     """Watch the folders and upload what is new.
 
-    In the foreground, until SIGTERM or Ctrl-C.
+    In the foreground, until SIGTERM or Ctrl-C. SIGHUP has it read the configuration again.
     """
-    from syncd.cli import context
-    from syncd.cli.wiring import Signals, watching
-    from syncd.daemon import service
-    from syncd.errors import ConfigError
+    from syncd.cli.serving import serve
+    from syncd.cli.wiring import Signals
 
-    settings = context.load_settings()
-    if not settings.folders:
-        raise ConfigError(f"{settings.source} names no folder to watch", hint="add a [[folder]] with its path")
     signals = Signals()
-    with _stopping_on_signals(signals), _joined(settings, signals, dry_run=False, quiet=True) as joined:
-        hints, watcher = watching(settings)
-        service.run(joined, watcher, hints, stop=signals.stop, wake=signals.wake)
+    with _on_signals(signals, reloads=True):
+        serve(signals)
     return 0
 
 
@@ -79,6 +74,7 @@ def _joined(settings: Settings, signals: Signals, *, dry_run: bool, quiet: bool)
     from syncd.cli.telling import BarVoice, PlainVoice
     from syncd.cli.wiring import pipeline
 
+    context.take_log_settings(settings.log)
     key = None if dry_run else context.load_key(settings)
     if quiet or dry_run or not sys.stderr.isatty():
         with pipeline(settings, key, PlainVoice(), signals) as joined:
@@ -90,18 +86,27 @@ def _joined(settings: Settings, signals: Signals, *, dry_run: bool, quiet: bool)
 
 
 @contextmanager
-def _stopping_on_signals(signals: Signals) -> Iterator[None]:
-    """Have SIGTERM and SIGINT end the work in order; a second SIGINT ends it at once."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+def _on_signals(signals: Signals, *, reloads: bool = False) -> Iterator[None]:
+    """Have SIGTERM and SIGINT end the work in order, and SIGHUP read the configuration again where that `reloads`.
 
-    def on_signal(number: int, _frame: object) -> None:
+    A second SIGINT ends the work at once.
+    """
+
+    def on_end(number: int, _frame: FrameType | None) -> None:
         if signals.stop.is_set() and number == signal.SIGINT:
             raise KeyboardInterrupt
         signals.stop.set()
         signals.wake.set()
 
-    for number in before:
-        signal.signal(number, on_signal)
+    def on_reload(_number: int, _frame: FrameType | None) -> None:
+        signals.reload.set()
+        signals.wake.set()
+
+    handlers: dict[signal.Signals, Callable[[int, FrameType | None], None]]
+    handlers = {signal.SIGTERM: on_end, signal.SIGINT: on_end}
+    if reloads:
+        handlers[signal.SIGHUP] = on_reload
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
         yield
     finally:

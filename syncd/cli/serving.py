@@ -1,0 +1,126 @@
+"""`run`: the daemon as this process joins it, built anew from other settings at each reload that can be used."""
+
+from __future__ import annotations
+
+import faulthandler
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from syncd.apikey import ApiKey
+from syncd.cli import context
+from syncd.cli.places import ledger_path
+from syncd.cli.telling import PlainVoice
+from syncd.cli.wiring import Signals, assembled, watching
+from syncd.daemon import service
+from syncd.daemon.clock import SystemClock
+from syncd.daemon.herald import Herald
+from syncd.daemon.lock import DAEMON, InstanceLock
+from syncd.daemon.notify import Notifier
+from syncd.daemon.vigil import PATIENCE, Overdue, Vigil
+from syncd.errors import ConfigError, SyncdError
+from syncd.settings import Settings
+
+log = logging.getLogger("syncd")
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Settings that can be used, with their key."""
+
+    settings: Settings
+    key: ApiKey
+
+
+@dataclass(slots=True)
+class Choice:
+    """What the daemon runs with, and what it is to run with next."""
+
+    now: Chosen
+    next: Chosen | None = None
+    read: Callable[[], Chosen] = field(default_factory=lambda: choose)
+
+    def reconsider(self) -> bool:
+        """Read the configuration again; what cannot be used is told, and the settings of before stay."""
+        try:
+            found = self.read()
+            if ledger_path(found.settings) != ledger_path(self.now.settings):
+                raise ConfigError(
+                    "[ledger] url cannot be changed by a reload",
+                    hint="restart syncd for another ledger; until then it goes on with the settings of before",
+                )
+        except SyncdError as error:
+            _say_not_taken(error)
+            return False
+        self.next = found
+        return True
+
+
+def choose() -> Chosen:
+    """Read configuration and key, or raise ConfigError."""
+    settings = context.load_settings()
+    if not settings.folders:
+        raise ConfigError(f"{settings.source} names no folder to watch", hint="add a [[folder]] with its path")
+    return Chosen(settings, context.load_key(settings))
+
+
+def serve(signals: Signals) -> None:
+    """Run until a stop. Raises SyncdError where nothing can start, and whatever ended a worker."""
+    notifier = Notifier.from_environment(os.environ)
+    if sys.stderr.fileno() >= 0:
+        # A watchdog of the service manager ends a hung process by SIGABRT: the log then shows where it hung.
+        faulthandler.enable(all_threads=True)
+    clock = SystemClock()
+    vigil = Vigil(clock.monotonic, notifier.watchdog or PATIENCE)
+    herald = Herald(notifier, vigil, clock, lambda overdue: _say_hung(overdue, supervised=bool(notifier.watchdog)))
+    choice = Choice(choose())
+    notifier.status("starting: opening the ledger")
+    with InstanceLock(ledger_path(choice.now.settings), DAEMON):
+        while _run_once(choice, signals, herald) is service.Ending.RELOAD:
+            pass
+
+
+def _run_once(choice: Choice, signals: Signals, herald: Herald) -> service.Ending:
+    """Run with the settings that were chosen last; where they fail at the start, with those of before."""
+    before, choice.now = choice.now, choice.next or choice.now
+    choice.next = None
+    started = False
+    try:
+        with assembled(choice.now.settings, choice.now.key, PlainVoice(), signals, herald.vigil) as parts:
+            hints, watcher = watching(choice.now.settings)
+            started = True
+            context.take_log_settings(choice.now.settings.log)
+            outside = service.Outside(
+                herald=herald,
+                stop=signals.stop,
+                wake=signals.wake,
+                reload=signals.reload,
+                reconsider=choice.reconsider,
+                abandon=lambda: parts.client.abandon(complete=True),
+            )
+            return service.run(parts.pipeline, watcher, hints, outside)
+    except SyncdError as error:
+        if started or choice.now is before:
+            raise
+        _say_not_taken(error)
+        choice.now = before
+        return service.Ending.RELOAD
+
+
+def _say_not_taken(error: SyncdError) -> None:
+    problems = error.problems if isinstance(error, ConfigError) else ()
+    lines = [error.message, *problems, *([error.hint] if error.hint else [])]
+    for line in ["the new configuration was not taken; syncd goes on with the one of before", *lines]:
+        log.log(logging.ERROR, "%s", line)
+
+
+def _say_hung(overdue: Sequence[Overdue], *, supervised: bool) -> None:
+    for one in overdue:
+        log.critical("%s; the stacks of all threads follow", one)
+    faulthandler.dump_traceback(all_threads=True)
+    if not supervised:
+        # Nobody else would end it, and a thread cannot be ended from outside: the next start goes on where it was.
+        log.critical("syncd ends; start it again")
+        os._exit(1)

@@ -1,0 +1,196 @@
+"""The real daemon under a service manager: what it is told, and what signals do, at the moments that matter."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from syncd.daemon.lock import holder_of
+from tests.fakes import behaviours as act
+from tests.fakes.fault_server import FaultServer
+from tests.fakes.manager import ServiceManager
+from tests.fakes.program import Program, Running, eventually
+
+DAY = "1d"
+"""The distance of rescans and polls where a test must not be helped by one."""
+
+
+@pytest.fixture
+def manager() -> Iterator[ServiceManager]:
+    with ServiceManager() as listening:
+        yield listening
+
+
+def started(program: Program, manager: ServiceManager, watchdog: float | None = None) -> Running:
+    running = program.start("run", env=manager.environment(watchdog))
+    manager.wait_for_key("READY")
+    return running
+
+
+def test_s1_ready_means_lock_ledger_and_watcher_and_the_status_says_how_far_it_is(
+    program: Program, server: FaultServer, manager: ServiceManager
+) -> None:
+    for number in range(3):
+        program.photo(f"{number}.jpg")
+    running = started(program, manager)
+    assert holder_of(program.ledger) == f"pid {running.pid}: syncd run"
+    assert program.status()["requests"] >= 0, "the ledger is there, migrated"
+    server.wait_for_stored(3, 20)
+    program.photo("later.jpg")
+    server.wait_for_stored(4, 20)
+    manager.wait_for(lambda told: any("4 photos uploaded" in one.get("STATUS", "") for one in told))
+
+    running.send(signal.SIGTERM)
+    assert running.wait(10).code == 0
+    assert manager.states() == ["READY", "STOPPING"]
+    assert "starting" in manager.statuses()[0]
+
+
+def test_nothing_is_ready_where_the_configuration_cannot_be_used(program: Program, manager: ServiceManager) -> None:
+    program.config.write_text("[upload]\npace = 7\n", encoding="utf-8")
+    ended = program.call("run", env=manager.environment())
+    assert ended.code == 78
+    assert manager.states() == []
+
+
+def test_sighup_takes_new_folders_and_loses_nothing_that_is_under_way(
+    program: Program, server: FaultServer, manager: ServiceManager, tmp_path: Path
+) -> None:
+    more = tmp_path / "More"
+    more.mkdir()
+    program.photo("a.jpg")
+    release = threading.Event()
+    server.script(act.held(release))
+    running = started(program, manager)
+    server.wait_for_stored(1, 20)
+
+    program.photo("../More/b.jpg")
+    program.write_config(folders=[{}, {"path": str(more)}], more={"log": {"level": "debug"}})
+    running.send(signal.SIGHUP)
+    manager.wait_for_key("RELOADING")
+    release.set()
+    manager.wait_for_key("READY", 2)
+    server.wait_for_stored(2, 20)
+    eventually(lambda: program.status()["entries"]["uploaded"] == 2)
+    assert "scanned" in running.said, "the new log level is in force"
+
+    running.send(signal.SIGTERM)
+    assert running.wait(10).code == 0
+    assert manager.states() == ["READY", "RELOADING", "READY", "STOPPING"]
+    reloading = next(one for one in manager.told if "RELOADING" in one)
+    assert 0 < int(reloading["MONOTONIC_USEC"]) <= time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+    assert set(server.account.billed().values()) == {1}
+
+
+def test_sighup_with_a_broken_file_leaves_the_old_settings_running_and_says_so(
+    program: Program, server: FaultServer, manager: ServiceManager
+) -> None:
+    running = started(program, manager)
+    before = program.config.read_text("utf-8")
+    program.config.write_text(before + "\n[upload]\nfast = true\n", encoding="utf-8")
+    running.send(signal.SIGHUP)
+    manager.wait_for_key("READY", 2)
+    assert "not taken" in manager.statuses()[-1]
+    assert str(program.config) in running.said
+    program.photo("a.jpg")
+    server.wait_for_stored(1, 20)
+
+    program.config.write_text(before.replace(str(program.ledger), str(program.home / "other.db")), encoding="utf-8")
+    running.send(signal.SIGHUP)
+    manager.wait_for_key("READY", 3)
+    assert "[ledger] url cannot be changed by a reload" in running.said
+
+    program.config.write_text(before.replace("[api]", '[api]\nca_file = "/nowhere.pem"'), encoding="utf-8")
+    running.send(signal.SIGHUP)
+    manager.wait_for_key("READY", 4)
+    program.photo("b.jpg")
+    server.wait_for_stored(2, 20)
+    running.send(signal.SIGTERM)
+    assert running.wait(10).code == 0
+
+
+def test_signals_that_come_together_and_in_the_middle_of_a_reload(
+    program: Program, server: FaultServer, manager: ServiceManager
+) -> None:
+    running = started(program, manager)
+    for _ in range(5):
+        running.send(signal.SIGHUP)
+    manager.wait_for_key("RELOADING")
+    running.send(signal.SIGHUP)
+    running.send(signal.SIGTERM)
+    assert running.wait(10).code == 0
+    states = manager.states()
+    assert states[-1] == "STOPPING"
+    assert "RELOADING,RELOADING" not in ",".join(states), "each reload ends before the next begins"
+    assert program.sync().code == 0
+
+
+def test_s2_sigterm_records_the_answer_of_the_request_under_way_or_that_none_came(
+    program: Program, server: FaultServer, manager: ServiceManager
+) -> None:
+    program.photo("a.jpg")
+    release = threading.Event()
+    server.script(act.held(release), act.held(threading.Event()))
+    running = started(program, manager)
+    server.wait_for_stored(1, 20)
+    running.send(signal.SIGTERM)
+    manager.wait_for_key("STOPPING")
+    program.photo("b.jpg")
+    release.set()
+    assert running.wait(10).code == 0
+    assert program.status()["entries"]["uploaded"] == 1
+    assert len(server.uploads) == 1, "nothing new starts once the end has begun"
+
+    running = program.start("run", env=manager.environment())
+    server.wait_for_stored(2, 20)
+    running.send(signal.SIGTERM)
+    assert running.wait(15).code == 0
+    assert program.status()["entries"]["unanswered"] == 1
+    assert set(server.account.billed().values()) == {1}
+
+
+def test_w15_the_watchdog_is_fed_by_progress_and_not_while_a_worker_hangs(
+    program: Program, server: FaultServer, manager: ServiceManager
+) -> None:
+    program.write_config(extract={"time_limit": "100ms"})
+    program.photo("a.jpg")
+    running = started(program, manager, watchdog=2.0)
+    server.wait_for_stored(1, 20)
+    manager.wait_for_key("WATCHDOG", 4)
+    assert all(one["WATCHDOG"] == "1" for one in manager.told if "WATCHDOG" in one)
+
+    worker = worker_of(running)
+    os.kill(worker, signal.SIGSTOP)
+    program.photo("b.jpg")
+    manager.wait_for(lambda told: any(one.get("WATCHDOG") == "trigger" for one in told))
+    assert any("the intake has made no progress" in status for status in manager.statuses())
+    # As the service manager does it.
+    running.send(signal.SIGABRT)
+    ended = running.wait(10)
+    assert ended.code == -signal.SIGABRT
+    assert "extractor.py" in ended.err, "the log shows where it hung"
+    told = [one["WATCHDOG"] for one in manager.told if "WATCHDOG" in one]
+    assert told.index("trigger") == len(told) - 1, "nothing feeds it any more"
+
+    assert program.sync().code == 0
+    assert set(server.account.billed().values()) == {1}
+
+
+def worker_of(running: Running) -> int:
+    """The extraction worker: the child that runs syncd.extract.worker."""
+    found: list[int] = []
+
+    def look() -> bool:
+        everyone = list(Path(f"/proc/{running.pid}/task").glob("*/children"))
+        pids = {int(pid) for path in everyone for pid in path.read_text().split()}
+        found[:] = [pid for pid in pids if b"syncd.extract.worker" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+        return bool(found)
+
+    eventually(look)
+    return found[0]
