@@ -166,6 +166,8 @@ def _upload(table: toml.Table) -> UploadSettings:
         batch_files=table.get("batch_files", toml.count(1, 100), default.batch_files),
         batch_bytes=table.get("batch_bytes", toml.size(1, 10**10), max(default.batch_bytes, largest_file)),
         max_file_bytes=largest_file,
+        time_tolerance=table.get("time_tolerance", toml.duration(0.0, _DAY), default.time_tolerance),
+        place_tolerance=table.get("place_tolerance", toml.distance(0.0, 20_000.0), default.place_tolerance),
         order=table.get("order", toml.choice(Order), default.order),
         copies=table.get("copies", toml.choice(Copies), default.copies),
         on_metadata_edit=table.get("on_metadata_edit", toml.choice(OnMetadataEdit), default.on_metadata_edit),

@@ -79,6 +79,10 @@ daily_uploads = {daily_uploads}
 #batch_bytes = 64_000_000
 # Larger files are not sent. The service takes 20 MB.
 #max_file_bytes = 20_000_000
+# Have photos of the same camera and labels share a request although they were taken at other times ("60s") or places
+# ("100m"): fewer requests, but what is sent of a photo may be off by that much. `syncd plan` shows what it would save.
+#time_tolerance = "0s"
+#place_tolerance = "0m"
 # Which photos of the backlog go first, by capture time: "newest" or "oldest".
 #order = "newest"
 # A photo in several namespaces is uploaded "once", or once "per-namespace" (each is paid for).

@@ -114,6 +114,10 @@ class UploadSettings:
     batch_files: int = 10
     batch_bytes: int = 64_000_000
     max_file_bytes: int = DOCUMENTED_FILE_BYTES
+    time_tolerance: float = 0.0
+    """Seconds by which the time that is sent may differ from the photo's own, so that more share a request; 0: none."""
+    place_tolerance: float = 0.0
+    """Metres by which the position that is sent may differ from the photo's own; 0: none."""
     order: Order = Order.NEWEST
     copies: Copies = Copies.ONCE
     on_metadata_edit: OnMetadataEdit = OnMetadataEdit.KEEP

@@ -39,6 +39,7 @@ _KINDS: Final[tuple[tuple[type, str], ...]] = (
     (dict, "a table"),
 )
 _MILLISECONDS: Final = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+_METRES: Final = {"m": 1, "km": 1000}
 _BYTES: Final = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9}
 
 
@@ -302,6 +303,18 @@ def size(low: int, high: int) -> Reader[int]:
                 f'{shown(value)} is no size; write bytes as a whole number, or a text like "64MB" (KB, MB, GB; decimal)'
             )
         return _within(int(Decimal(found[1]) * _BYTES[found[2]]), low, high, shown)
+
+    return read
+
+
+def distance(low: float, high: float) -> Reader[float]:
+    """Make a reader of distances like "100m" or "1.5km", in metres."""
+
+    def read(value: object) -> float:
+        found = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,6})?)(m|km)", value) if isinstance(value, str) else None
+        if found is None:
+            raise wrong(f'{shown(value)} is no distance; write a number and its unit in quotes, like "100m" (m, km)')
+        return _within(float(Decimal(found[1]) * _METRES[found[2]]), low, high, lambda metres: f'"{metres:g}m"')
 
     return read
 

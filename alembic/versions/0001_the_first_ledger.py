@@ -146,7 +146,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_entries_group",
         "entries",
-        ["group_key", "namespace", "split", "omit", "order_at", "id", "due_at"],
+        ["group_key", "namespace", "split", "omit", "order_at", "id", "due_at", "size"],
         unique=False,
         sqlite_where=sa.text("state = 'ready' AND withdrawn = 0"),
     )

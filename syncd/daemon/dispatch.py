@@ -16,6 +16,7 @@ from enum import StrEnum
 from typing import Any, Final, Protocol
 
 from syncd.daemon.clock import Clock, local_midnight, next_local_midnight
+from syncd.daemon.planner import Chosen, Labeller, Planner
 from syncd.daemon.receipts import Meaning, Request, meaning
 from syncd.daemon.voice import Said, Voice
 from syncd.errors import ReachError
@@ -23,11 +24,10 @@ from syncd.ledger.lookups import Lookups, Pending
 from syncd.ledger.queue import Claim, Queue
 from syncd.ledger.rows import Owed
 from syncd.lifecycle import BACKOFF_CAP, Outcome, State, backoff
-from syncd.model import Capture, Labels, Look, PlacePath, RequestMetadata
-from syncd.rules import union
+from syncd.model import Look, PlacePath, RequestMetadata
 from syncd.settings import UploadSettings
 from syncd.upload import pace
-from syncd.upload.batches import Limits, fill, marked, metadata_for
+from syncd.upload.batches import marked
 from syncd.upload.body import SendFile
 from syncd.upload.lookup import Found, Missing, adopt, next_lookup
 from syncd.upload.names import new_marker, wire_name
@@ -65,14 +65,6 @@ class Opener(Protocol):
 
     def open_photo(self, place: PlacePath) -> tuple[int, Look]:
         """Open a regular file; the caller closes it. Raises FileNotFoundError or ReachError."""
-        ...
-
-
-class Labeller(Protocol):
-    """The folder rules."""
-
-    def labels(self, place: PlacePath, capture: Capture) -> Labels:
-        """Give what the rules say of a place."""
         ...
 
 
@@ -146,9 +138,8 @@ class Dispatch:
     ) -> None:
         self._queue = queue
         self._lookups = lookups
-        self._rules = rules
+        self._planner = Planner(queue, rules, settings, as_utc=as_utc)
         self._settings = settings
-        self._as_utc = as_utc
         self._sender = sender
         self._opener = opener
         self._executor = executor
@@ -281,15 +272,14 @@ class Dispatch:
         # While a scan records faster than is sent, those that come first are always new: then the oldest go.
         for waiting_longest in [True] if oldest else [False, True]:
             for head in self._queue.head(self._settings.order, now, oldest=waiting_longest, limit=_HEADS):
-                chosen = self._choose(head, most, now)
+                chosen = self._planner.around(head, min(most, self._gate.batch_cap or most), now)
                 if chosen is None:
                     self._put_off(head, now)
                     continue
-                batch, metadata, full = chosen
-                if not full and self._intake_busy() and 0 <= now - batch[0].arrived_at < LINGER:
+                if not chosen.full and self._intake_busy() and 0 <= now - chosen.batch[0].arrived_at < LINGER:
                     lingering = True
                     continue
-                self._launch(batch, metadata, now)
+                self._launch(chosen, now)
                 return None
             if not lingering:
                 break
@@ -299,45 +289,19 @@ class Dispatch:
         until = max(due, now + 0.05)
         return Idle(Rest.BACK_OFF, until if lookup is None else min(until, lookup))
 
-    def _choose(self, head: int, most: int, now: float) -> tuple[tuple[Owed, ...], RequestMetadata, bool] | None:
-        """Plan one request around an entry; also tell whether it is full."""
-        files = min(most, self._gate.batch_cap or most)
-        mates = self._queue.mates(head, now, limit=max(64, 8 * files))
-        wanted = [(owed, labels) for owed in mates if (labels := self._labels(owed)) is not None]
-        if not wanted or wanted[0][0].entry_id != head:
-            return None
-        first, labels = wanted[0]
-        metadata = metadata_for(first.capture, labels, as_utc=self._as_utc, omit=first.omit)
-        equal = [
-            owed
-            for owed, its in wanted
-            if metadata_for(owed.capture, its, as_utc=self._as_utc, omit=owed.omit) == metadata
-        ]
-        batch = fill(first, equal, Limits(files, self._settings.batch_bytes))
-        full = len(batch) >= min(files, first.split or files) or len(batch) < len(equal)
-        return batch, metadata, full
-
-    def _labels(self, owed: Owed) -> Labels | None:
-        """Give the labels of an entry by the rules of this moment; None where no present place is wanted."""
-        found = [self._rules.labels(place, owed.capture) for place in owed.places]
-        wanted = [
-            its for its in found if its.skipped is None and (not owed.namespace or its.namespace == owed.namespace)
-        ]
-        return union(wanted) if wanted else None
-
-    def _launch(self, batch: Sequence[Owed], metadata: RequestMetadata, now: float) -> None:
+    def _launch(self, chosen: Chosen, now: float) -> None:
         # Counted whether or not it can be sent, so that files that cannot be opened take nobody's turn.
         self._count += 1
         opened: list[tuple[Owed, tuple[PlacePath, SendFile]]] = []
         try:
-            for owed in batch:
+            for owed in chosen.batch:
                 found = self._open(owed)
                 if found is None:
                     self._put_off(owed.entry_id, now)
                 else:
                     opened.append((owed, found))
             if opened:
-                self._send(self._claim(opened, metadata, now), now)
+                self._send(self._claim(opened, chosen, now), now)
         except BaseException:
             for _, (_, file) in opened:
                 os.close(file.fd)
@@ -357,18 +321,17 @@ class Dispatch:
         self._flights[future] = flight
         future.add_done_callback(lambda _: self._answered())
 
-    def _claim(
-        self, opened: Sequence[tuple[Owed, tuple[PlacePath, SendFile]]], metadata: RequestMetadata, now: float
-    ) -> Flight:
+    def _claim(self, opened: Sequence[tuple[Owed, tuple[PlacePath, SendFile]]], chosen: Chosen, now: float) -> Flight:
         marker = new_marker(os.urandom(8))
         with_marker = self._settings.marker and all("tags" not in owed.omit for owed, _ in opened)
-        outgoing = marked(metadata, marker) if with_marker else metadata
+        outgoing = marked(chosen.metadata, marker) if with_marker else chosen.metadata
         files = tuple(file for _, (_, file) in opened)
         claim = Claim(
             marker=marker,
             marked=with_marker,
             metadata=outgoing,
             files=tuple((owed.entry_id, file.wire_name, file.size) for owed, (_, file) in opened),
+            off=chosen.off,
         )
         request_id = self._queue.claim(claim, now)
         request = Request(tuple(owed for owed, _ in opened), outgoing, with_marker, self._settings.lookup_after)

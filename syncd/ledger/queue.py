@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,7 +17,7 @@ from sqlalchemy.exc import IntegrityError
 from syncd.errors import IllegalMoveError, LedgerError
 from syncd.ledger.guard import Mark, MarkFile
 from syncd.ledger.outcomes import Answer, Kept, OutcomeFile, Receipt
-from syncd.ledger.rows import Owed, capture_of, group_by_photo, metadata_json
+from syncd.ledger.rows import Off, Owed, capture_of, group_by_photo, metadata_json
 from syncd.ledger.schema import entries, history, requests, sent
 from syncd.ledger.sightings import owe_orphaned_edits
 from syncd.ledger.store import Store, fact, set_fact
@@ -40,6 +40,8 @@ class Claim:
     metadata: RequestMetadata
     files: tuple[tuple[int, str, int], ...]
     """For each file, in the order of the parts: entry, wire name, bytes."""
+    off: Mapping[int, Off] = field(default_factory=dict)
+    """For entries whose own time or place is another than what is sent: by how much."""
 
 
 class Queue:
@@ -117,11 +119,38 @@ class Queue:
             head = connection.execute(_HEAD, {"entry_id": entry_id, "now": now}).first()
             if head is None:
                 return []
-            alike = {name: getattr(head, name) for name in ("group_key", "namespace", "split", "omit", "entry_id")}
-            rows = [head, *connection.execute(_MATES, {**alike, "now": now, "limit": limit - 1})]
+            rows = [head, *connection.execute(_MATES, {**_alike(head), "now": now, "limit": limit - 1})]
             found = connection.execute(_PLACES_OF, {"photos": json.dumps([row.photo_id for row in rows])}).all()
             by_photo = group_by_photo(found)
             return [_owed(row, by_photo.get(row.photo_id, [])) for row in rows]
+
+    def largest_mates(self, entry_id: int, now: float, *, most: int, among: int) -> int:
+        """Sum the bytes of the largest, at most so many, of an entry and its mates."""
+        with self._store.read() as connection:
+            head = connection.execute(_HEAD, {"entry_id": entry_id, "now": now}).first()
+            if head is None:
+                return 0
+            values = {**_alike(head), "now": now, "limit": among}
+            sizes = [head.size, *connection.execute(_SIZES, values).scalars()]
+        return sum(sorted(sizes, reverse=True)[:most])
+
+    def neighbours(self, head: Owed, now: float, *, within: float, limit: int) -> list[Owed]:
+        """Give due entries with the same camera that are near an entry in capture time, the latest first.
+
+        From so many seconds (`within`) before it to the end of the chain after it: as long as the next one is never
+        farther than that from the one before. At most `limit`.
+        """
+        with self._store.read() as connection:
+            row = connection.execute(_HEAD, {"entry_id": head.entry_id, "now": now}).first()
+            if row is None:
+                return []
+            values = {**_alike(row), "now": now, "camera": row.camera_model, "limit": limit}
+            before = {**values, "from": row.order_at - within, "to": row.order_at}
+            later = _chain(connection, values, row.order_at, within)
+            rows = [*reversed(later), *connection.execute(_EARLIER, before)]
+            found = connection.execute(_PLACES_OF, {"photos": json.dumps([one.photo_id for one in rows])}).all()
+            by_photo = group_by_photo(found)
+            return [_owed(one, by_photo.get(one.photo_id, [])) for one in rows]
 
     def next_due(self) -> float | None:
         """Tell when the next entry is due (it may be in the past); None when nothing is owed."""
@@ -148,11 +177,11 @@ class Queue:
                 "bytes": sum(size for _, _, size in claim.files),
             }
             request_id = int(connection.execute(requests.insert(), row).lastrowid)
-            metadata = metadata_json(claim.metadata, claim.marker)
             reason = f"request {request_id}, marker {claim.marker}"
             for position, (entry_id, wire_name, _) in enumerate(claim.files):
                 if not move(connection, entry_id, State.READY, State.SENDING, reason, now):
                     raise IllegalMoveError(f"entry {entry_id} is not ready any more")
+                metadata = metadata_json(claim.metadata, claim.marker, claim.off.get(entry_id))
                 connection.execute(_SENT_WITH, {"entry_id": entry_id, "metadata": metadata})
                 connection.execute(
                     sent.insert(),
@@ -309,6 +338,27 @@ def _answer(connection: Connection, request_id: int, answer: Answer, now: float)
     )
 
 
+def _chain(connection: Connection, values: Mapping[str, Any], start: float, within: float) -> list[Any]:
+    """Give the entries after a moment, as long as none is farther than `within` from the one before."""
+    span = 8 * within
+    while True:
+        rows = connection.execute(_LATER, {**values, "from": start, "to": start + span}).all()
+        chain: list[Any] = []
+        reached = start
+        for row in rows:
+            if row.order_at - reached > within:
+                return chain
+            reached = row.order_at
+            chain.append(row)
+        if reached < start + span - within or len(rows) == values["limit"] or not within:
+            return chain
+        span *= 4
+
+
+def _alike(row: Any) -> dict[str, Any]:
+    return {name: getattr(row, name) for name in ("group_key", "namespace", "split", "omit", "entry_id")}
+
+
 def _owed(row: Any, places: Sequence[Any]) -> Owed:
     return Owed(
         entry_id=row.entry_id,
@@ -324,6 +374,7 @@ def _owed(row: Any, places: Sequence[Any]) -> Owed:
         omit=frozenset(json.loads(row.omit)) if row.omit else frozenset(),
         group_key=row.group_key,
         arrived_at=row.arrived_at,
+        order_at=row.order_at,
     )
 
 
@@ -359,7 +410,7 @@ _NEXT_DUE = text("""
 """)
 _OWED_COLUMNS = """
     SELECT entries.id AS entry_id, entries.photo_id, entries.namespace, entries.attempts, entries.split, entries.omit,
-           entries.group_key, entries.arrived_at, photos.*
+           entries.group_key, entries.arrived_at, entries.order_at, photos.*
 """
 _HEAD = text(f"""
     {_OWED_COLUMNS}
@@ -373,6 +424,21 @@ _MATES = text(f"""
       AND split IS :split AND omit IS :omit AND entries.id <> :entry_id
     ORDER BY order_at DESC, entries.id DESC LIMIT :limit
 """)
+_SIZES = text("""
+    SELECT size FROM entries INDEXED BY ix_entries_group
+    WHERE state = 'ready' AND withdrawn = 0 AND due_at <= :now AND group_key = :group_key AND namespace = :namespace
+      AND split IS :split AND omit IS :omit AND id <> :entry_id
+    ORDER BY order_at DESC, id DESC LIMIT :limit
+""")
+_NEAR = f"""
+    {_OWED_COLUMNS}
+    FROM entries INDEXED BY ix_entries_backlog CROSS JOIN photos ON photos.id = entries.photo_id
+    WHERE state = 'ready' AND withdrawn = 0 AND lane IN (1, 2) AND due_at <= :now AND namespace = :namespace
+      AND split IS :split AND omit IS :omit AND entries.id <> :entry_id
+      AND photos.camera_model IS :camera AND photos.taken_at IS NOT NULL
+"""
+_EARLIER = text(f"{_NEAR} AND order_at >= :from AND order_at <= :to ORDER BY order_at DESC, entries.id LIMIT :limit")
+_LATER = text(f"{_NEAR} AND order_at > :from AND order_at <= :to ORDER BY order_at, entries.id LIMIT :limit")
 _PLACES_OF = text("""
     SELECT places.photo_id, roots.path AS root, folders.path AS folder, places.name
     FROM places JOIN folders ON folders.id = places.folder_id JOIN roots ON roots.id = folders.root_id

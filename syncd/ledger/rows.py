@@ -37,6 +37,17 @@ class Owed:
     group_key: str
     arrived_at: float
     """Seconds since the epoch."""
+    order_at: float
+    """Capture time as if it were UTC, else mtime; seconds since the epoch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Off:
+    """By how much what was sent differs from what the photo says of itself, within the tolerance of the settings."""
+
+    seconds: float
+    """More than none: a later time was sent."""
+    metres: float
 
 
 def photo_row(photo: Photo, seen_at: float) -> dict[str, object]:
@@ -105,9 +116,9 @@ def nanoseconds(number: int) -> int:
     return number + _TWO_64 if number < -(_TWO_64 >> 2) else number
 
 
-def metadata_json(metadata: RequestMetadata, marker: str | None) -> str:
+def metadata_json(metadata: RequestMetadata, marker: str | None, off: Off | None = None) -> str:
     """Write what was sent with an entry; the marker is kept apart from the tags."""
-    fields = {
+    fields: dict[str, object] = {
         "unique_id": metadata.unique_id,
         "datetime_taken": metadata.datetime_taken,
         "camera_model": metadata.camera_model,
@@ -115,6 +126,8 @@ def metadata_json(metadata: RequestMetadata, marker: str | None) -> str:
         "longitude": metadata.longitude,
         "tags": [t for t in metadata.tags if t != marker],
     }
+    if off is not None:
+        fields |= {"off_seconds": off.seconds, "off_metres": round(off.metres, 1)}
     return json.dumps({k: v for k, v in fields.items() if v is not None})
 
 

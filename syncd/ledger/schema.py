@@ -183,7 +183,7 @@ entries = Table(
     Index("ix_entries_due", "due_at", sqlite_where=_OWED),
     Index(
         "ix_entries_group",
-        *("group_key", "namespace", "split", "omit", "order_at", "id", "due_at"),
+        *("group_key", "namespace", "split", "omit", "order_at", "id", "due_at", "size"),
         sqlite_where=_OWED,
     ),
     CheckConstraint(_one_of("state", State), name="state"),

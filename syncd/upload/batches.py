@@ -1,56 +1,34 @@
-"""Which due entries share a request, and what metadata it carries. Pure.
+"""What metadata a request carries. Pure.
 
-Metadata belongs to the request, not to the file (API.md), so only files with the same metadata may travel together.
+Metadata belongs to the request, not to the file (API.md), so only files with the same metadata may travel together, or
+with metadata that are near enough: see `packing`.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
-from typing import Final, Protocol, TypeVar
+from datetime import datetime, timedelta
+from typing import Final
 
-from syncd.model import Capture, Labels, RequestMetadata
+from syncd.model import Capture, Labels, Position, RequestMetadata
 
 OMITTABLE: Final = frozenset({"datetime_taken", "camera_model", "latitude", "longitude", "tags"})
 """Fields that an upload can do without: metadata never blocks an upload. A namespace is no such field."""
 
 
-class Member(Protocol):
-    """What the plan must know of an entry."""
-
-    @property
-    def entry_id(self) -> int:
-        """The entry's number."""
-        ...
-
-    @property
-    def size(self) -> int:
-        """Bytes of the file."""
-        ...
-
-    @property
-    def split(self) -> int | None:
-        """The most files a request with it may have, after one was rejected."""
-        ...
-
-
-M = TypeVar("M", bound=Member)
-
-
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """The most that one request may hold: files, and bytes of files."""
+class Wish:
+    """What a photo would send if it travelled alone, apart from the marker."""
 
-    files: int
-    bytes: int
+    rest: RequestMetadata
+    """All but time and position: only files with the same share a request, whatever the tolerance."""
+    taken_at: datetime | None
+    position: Position | None
 
 
-def metadata_for(
-    capture: Capture, labels: Labels, *, as_utc: bool = False, omit: frozenset[str] = frozenset()
-) -> RequestMetadata:
-    """Give the metadata of a request with such a photo, without the marker.
+def wish(capture: Capture, labels: Labels, *, as_utc: bool = False, omit: frozenset[str] = frozenset()) -> Wish:
+    """Give what a photo would send alone.
 
     The camera's wall clock goes out as the camera wrote it. With `as_utc` it is converted where the file knows its
     offset. Fields in `omit` are left out, latitude and longitude always together (API.md: both or neither).
@@ -58,16 +36,32 @@ def metadata_for(
     wall = capture.taken_at
     if wall is not None and as_utc and capture.offset_minutes is not None:
         wall -= timedelta(minutes=capture.offset_minutes)
-    position = None if omit & {"latitude", "longitude"} else capture.position
-    return RequestMetadata(
+    rest = RequestMetadata(
         unique_id=labels.namespace,
-        # API.md: yyyy-MM-dd HH:mm:ss, no zone, no fraction.
-        datetime_taken=wall.isoformat(" ", "seconds") if wall and "datetime_taken" not in omit else None,
         camera_model=capture.camera_model if "camera_model" not in omit else None,
-        latitude=decimal_degrees(position.latitude) if position else None,
-        longitude=decimal_degrees(position.longitude) if position else None,
         tags=labels.tags if "tags" not in omit else (),
     )
+    position = None if omit & {"latitude", "longitude"} else capture.position
+    return Wish(rest, None if "datetime_taken" in omit else wall, position)
+
+
+def worded(rest: RequestMetadata, taken_at: datetime | None, position: Position | None) -> RequestMetadata:
+    """Give the metadata of a request with a time and a position, in the words of API.md, without the marker."""
+    return replace(
+        rest,
+        # API.md: yyyy-MM-dd HH:mm:ss, no zone, no fraction.
+        datetime_taken=taken_at.isoformat(" ", "seconds") if taken_at is not None else None,
+        latitude=decimal_degrees(position.latitude) if position else None,
+        longitude=decimal_degrees(position.longitude) if position else None,
+    )
+
+
+def metadata_for(
+    capture: Capture, labels: Labels, *, as_utc: bool = False, omit: frozenset[str] = frozenset()
+) -> RequestMetadata:
+    """Give the metadata of a request with such a photo alone, without the marker."""
+    own = wish(capture, labels, as_utc=as_utc, omit=omit)
+    return worded(own.rest, own.taken_at, own.position)
 
 
 def marked(metadata: RequestMetadata, marker: str) -> RequestMetadata:
@@ -86,17 +80,3 @@ def decimal_degrees(value: float) -> str:
     """Write degrees as a plain decimal, never with an exponent: 8 places, about a millimetre."""
     text = f"{value:.8f}".rstrip("0").rstrip(".")
     return "0" if text == "-0" else text
-
-
-def fill(head: M, mates: Sequence[M], limits: Limits) -> tuple[M, ...]:
-    """Fill one request, starting with `head`: the mates have equal metadata and come in the order of preference."""
-    most = max(1, min(limits.files, head.split or limits.files))
-    batch = [head]
-    room = limits.bytes - head.size
-    for mate in mates:
-        if len(batch) == most:
-            break
-        if mate.entry_id != head.entry_id and mate.split == head.split and mate.size <= room:
-            batch.append(mate)
-            room -= mate.size
-    return tuple(batch)
