@@ -46,6 +46,8 @@ in_flight = 4
 batch_files = 20
 batch_bytes = "100MB"
 max_file_bytes = 10_000_000
+time_tolerance = "90s"
+place_tolerance = "0.5km"
 order = "oldest"
 copies = "per-namespace"
 on_metadata_edit = "upload"
@@ -110,6 +112,7 @@ def test_every_setting_is_read() -> None:
     assert settings.ledger.path == Path("/home/u/ledger.db")
     assert (upload.pace, upload.in_flight, upload.batch_files) == (120.0, 4, 20)
     assert (upload.batch_bytes, upload.max_file_bytes) == (100_000_000, 10_000_000)
+    assert (upload.time_tolerance, upload.place_tolerance) == (90.0, 500.0)
     assert (upload.order, upload.copies) == (Order.OLDEST, Copies.PER_NAMESPACE)
     assert (upload.on_metadata_edit, upload.unanswered) == (OnMetadataEdit.UPLOAD, OnUnanswered.RESEND)
     assert (upload.marker, upload.lookup_after, upload.daily_uploads) == (True, 300.0, 500)
@@ -138,6 +141,7 @@ def test_the_defaults_are_those_of_the_design() -> None:
     assert (api.key_file, api.proxy, api.ca_file, api.connect_timeout, api.answer_timeout) == (None, "", None, 10, 120)
     assert (upload.pace, upload.in_flight, upload.batch_files) == (1.0, 2, 10)
     assert (upload.batch_bytes, upload.max_file_bytes) == (64_000_000, 20_000_000)
+    assert (upload.time_tolerance, upload.place_tolerance) == (0.0, 0.0), "off: they trade truth for speed"
     assert (upload.order, upload.copies, upload.on_metadata_edit) == ("newest", "once", "keep")
     assert (upload.marker, upload.unanswered, upload.lookup_after, upload.daily_uploads) == (True, "hold", 60.0, 0)
     assert (extract.clock, extract.time_limit, extract.memory_limit) == ("camera", 20.0, 512_000_000)

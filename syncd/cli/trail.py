@@ -6,9 +6,9 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from syncd.cli.output import local_moment, moment
+from syncd.cli.output import duration, local_moment, moment
 from syncd.ledger import reports
 from syncd.ledger.holds import Holds
 from syncd.ledger.store import Store
@@ -17,6 +17,8 @@ from syncd.printable import path_json, path_text, printable
 from syncd.settings import Settings
 from syncd.watch.filters import Filter
 from syncd.watch.reach import split
+
+_OFF: Final = ("off_seconds", "off_metres")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +109,20 @@ def _trail_lines(trail: reports.Trail) -> Iterator[str]:
         if one.lookup_at is not None:
             yield f"      looked up {one.lookups} times, next {local_moment(one.lookup_at)}"
     if trail.sent_metadata is not None:
-        sent = ", ".join(f"{name}={printable(str(value))}" for name, value in trail.sent_metadata.items())
+        fields = trail.sent_metadata.items()
+        sent = ", ".join(f"{name}={printable(str(value))}" for name, value in fields if name not in _OFF)
         yield f"    sent with     {sent}"
+        yield from _off_lines(trail.sent_metadata)
+
+
+def _off_lines(sent: dict[str, Any]) -> Iterator[str]:
+    """Say by how much what was sent with a tolerance differs from what the photo says."""
+    seconds, metres = (float(sent.get(name, 0.0)) for name in _OFF)
+    if seconds:
+        way = "later" if seconds > 0 else "earlier"
+        yield f"    the time that was sent is {duration(abs(seconds))} {way} than its own (time_tolerance)"
+    if metres:
+        yield f"    the position that was sent is {metres:.0f} m from its own (place_tolerance)"
 
 
 def _trail_json(trail: reports.Trail) -> dict[str, Any]:

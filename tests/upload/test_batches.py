@@ -1,9 +1,7 @@
-"""What metadata a request carries, and which entries share it."""
+"""What metadata a request carries."""
 
 from __future__ import annotations
 
-import random
-from dataclasses import dataclass
 from datetime import datetime
 
 import pytest
@@ -11,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from syncd.model import Capture, Labels, Position, RequestMetadata
-from syncd.upload.batches import OMITTABLE, Limits, decimal_degrees, fill, group_key, marked, metadata_for
+from syncd.upload.batches import OMITTABLE, decimal_degrees, group_key, marked, metadata_for
 
 TAKEN = datetime(2024, 2, 29, 23, 30, 5)  # noqa: DTZ001 -- a camera's wall clock has no zone
 LABELS = Labels("family", ("home", "trip"))
@@ -109,49 +107,3 @@ def test_equal_keys_are_equal_metadata() -> None:
     ]
     assert group_key(same) == group_key(CAPTURE)
     assert len({group_key(each) for each in [same, *others]}) == 6
-
-
-@dataclass(frozen=True)
-class One:
-    entry_id: int
-    size: int = 100
-    split: int | None = None
-
-
-def numbers(batch: tuple[One, ...]) -> list[int]:
-    return [one.entry_id for one in batch]
-
-
-@pytest.mark.parametrize(
-    ("head", "mates", "limits", "batch"),
-    [
-        (One(1), [], Limits(10, 1000), [1]),
-        (One(1), [One(1), One(2), One(3)], Limits(10, 1000), [1, 2, 3]),
-        (One(1), [One(2), One(3), One(4)], Limits(2, 1000), [1, 2]),
-        (One(1), [One(2), One(3)], Limits(0, 1000), [1]),
-        (One(1), [One(2), One(3)], Limits(10, 200), [1, 2]),
-        (One(1), [One(2, size=950), One(3)], Limits(10, 1000), [1, 3]),
-        (One(1, size=5000), [One(2)], Limits(10, 1000), [1]),
-        (One(1, split=2), [One(2, split=2), One(3, split=2)], Limits(10, 1000), [1, 2]),
-        (One(1, split=2), [One(2), One(3, split=1), One(4, split=2)], Limits(10, 1000), [1, 4]),
-        (One(1), [One(2, split=2), One(3)], Limits(10, 1000), [1, 3]),
-        (One(1, split=50), [One(n, split=50) for n in (2, 3, 4)], Limits(3, 1000), [1, 2, 3]),
-    ],
-)
-def test_a_batch_is_filled_in_the_order_of_preference(
-    head: One, mates: list[One], limits: Limits, batch: list[int]
-) -> None:
-    assert numbers(fill(head, mates, limits)) == batch
-
-
-def test_a_batch_is_never_larger_than_its_limits_unless_one_file_is() -> None:
-    rng = random.Random(7)
-    for _ in range(300):
-        entries = [One(n, rng.randint(1, 400), rng.choice((None, None, 1, 2, 4))) for n in range(1, 20)]
-        limits = Limits(rng.randint(1, 8), rng.randint(100, 1200))
-        found = fill(entries[0], entries, limits)
-        assert found[0] is entries[0]
-        assert len({one.entry_id for one in found}) == len(found) <= limits.files
-        assert len({one.split for one in found}) == 1
-        assert len(found) <= (entries[0].split or limits.files)
-        assert len(found) == 1 or sum(one.size for one in found) <= limits.bytes
