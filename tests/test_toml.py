@@ -90,7 +90,7 @@ def test_what_is_no_size(value: object) -> None:
         (toml.size(1, 10), 11, "11 is out of range; it can be from 1 to 10"),
         (toml.size(1, 10), "1KB", "1000 is out of range; it can be from 1 to 10"),
         (toml.duration(1, 3600), "2h", '"2h" is out of range; it can be from "1s" to "1h"'),
-        (toml.distance(0, 20_000), "21km", '"21km" is out of range; it can be from "0m" to "20000m"'),
+        (toml.distance(0, 20_000), "21km", '"21000m" is out of range; it can be from "0m" to "20000m"'),
         (toml.distance(0, 20_000), "100", '"100" is no distance; write a number and its unit in quotes, like "100m"'),
         (toml.distance(0, 20_000), 100, "100 is no distance"),
         (toml.duration(1, 3600), "0.5s", '"500ms" is out of range'),
