@@ -77,18 +77,18 @@ def serve(signals: Signals) -> None:
     herald = Herald(notifier, vigil, clock, lambda overdue: _say_hung(overdue, supervised=bool(notifier.watchdog)))
     choice = Choice(choose())
     notifier.status("starting: opening the ledger")
-    with InstanceLock(ledger_path(choice.now.settings), DAEMON):
-        while _run_once(choice, signals, herald) is service.Ending.RELOAD:
+    with InstanceLock(ledger_path(choice.now.settings), DAEMON) as lock:
+        while _run_once(choice, signals, herald, lock) is service.Ending.RELOAD:
             pass
 
 
-def _run_once(choice: Choice, signals: Signals, herald: Herald) -> service.Ending:
+def _run_once(choice: Choice, signals: Signals, herald: Herald, lock: InstanceLock) -> service.Ending:
     """Run with the settings that were chosen last; where they fail at the start, with those of before."""
     before, choice.now = choice.now, choice.next or choice.now
     choice.next = None
     started = False
     try:
-        with assembled(choice.now.settings, choice.now.key, PlainVoice(), signals, herald.vigil) as parts:
+        with assembled(choice.now.settings, choice.now.key, PlainVoice(), signals, lock, herald.vigil) as parts:
             hints, watcher = watching(choice.now.settings)
             started = True
             context.take_log_settings(choice.now.settings.log)

@@ -73,13 +73,18 @@ def pipeline(settings: Settings, key: ApiKey | None, voice: Voice, signals: Sign
 
     Without a key nothing can be sent: for a dry run.
     """
-    with InstanceLock(ledger_path(settings)), assembled(settings, key, voice, signals) as joined:
+    with InstanceLock(ledger_path(settings)) as lock, assembled(settings, key, voice, signals, lock) as joined:
         yield joined.pipeline
 
 
 @contextmanager
 def assembled(
-    settings: Settings, key: ApiKey | None, voice: Voice, signals: Signals, vigil: Vigil | None = None
+    settings: Settings,
+    key: ApiKey | None,
+    voice: Voice,
+    signals: Signals,
+    lock: InstanceLock,
+    vigil: Vigil | None = None,
 ) -> Iterator[Assembly]:
     """Do the same where the caller holds the instance lock. `vigil` hears of the progress of every thread."""
     os.umask(0o077)
@@ -91,6 +96,7 @@ def assembled(
     watched = WatchedSender(vigil, api.connect_timeout + api.answer_timeout + 60.0)
     with ExitStack() as stack:
         store = stack.enter_context(open_ledger(path, now=clock.now()))
+        lock.cover()
         extractor = stack.enter_context(Extractor(Limits(settings.extract.time_limit, settings.extract.memory_limit)))
         client = stack.enter_context(
             Client(_client_settings(settings), key.reveal if key else str, passing=watched.passing)

@@ -19,7 +19,12 @@ _LOOK_AGAIN: Final = 0.05
 
 
 class InstanceLock:
-    """A lock on a file beside the ledger. The file is never unlinked: a second process could then lock another one.
+    """A lock on a file beside the ledger, and on the ledger itself.
+
+    syncd never unlinks the file beside it: a second process could then lock another one. Where somebody else does, the
+    lock on the ledger still holds (flock: on a local disk it has nothing to do with the locks of SQLite). Release it
+    only when the ledger is closed: a process that closes any descriptor of a file gives up SQLite's locks on it
+    (sqlite.org/howtocorrupt.html 2.2).
 
     Raises LockedError, which says who holds it, when it is taken.
     """
@@ -28,7 +33,9 @@ class InstanceLock:
         """`role` is the command that holds it, as others are told of it."""
         self._role = role
         self.path = ledger.with_name(ledger.name + ".lock")
+        self._ledger = ledger
         self._fd = -1
+        self._ledger_fd = -1
 
     def __enter__(self) -> Self:
         self.acquire()
@@ -54,22 +61,49 @@ class InstanceLock:
                 f"another syncd uses this ledger already: {holder}",
                 hint="It does the work. `syncd status` shows how far it is; end it first to work from here.",
             )
+        self._fd = fd
         try:
+            self.cover()
             os.ftruncate(fd, 0)
             os.pwrite(fd, f"pid {os.getpid()} {self._role}".strip().encode("ascii") + b"\n", 0)
         except OSError as error:
-            os.close(fd)
+            self.release()
             raise LedgerError(
                 f"the lock {self.path} cannot be written: {error.strerror}",
                 hint="Free some space there and start again; nothing was lost.",
             ) from error
-        self._fd = fd
+        except LockedError:
+            self.release()
+            raise
+
+    def cover(self) -> None:
+        """Lock the ledger, too, where there is one: to be called again once the first start has made it."""
+        if self._ledger_fd >= 0:
+            return
+        try:
+            fd = os.open(self._ledger, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        except OSError:
+            return  # what is wrong with it, opening it will say
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = _told_by_the_kernel(fd)
+            os.close(fd)
+            raise LockedError(
+                f"another syncd uses this ledger already, and its lock {self.path} was deleted: {holder}",
+                hint="End it first. The lock need never be deleted: it means nothing while nobody holds it.",
+            ) from None
+        except OSError:
+            os.close(fd)  # a file system without such locks
+            return
+        self._ledger_fd = fd
 
     def release(self) -> None:
         """Let go of the lock; the file stays."""
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+        for fd in (self._ledger_fd, self._fd):
+            if fd >= 0:
+                os.close(fd)
+        self._ledger_fd = self._fd = -1
 
 
 def _taken(fd: int) -> bool:
@@ -106,10 +140,26 @@ def is_daemon(holder: str | None) -> bool:
     return holder is not None and holder.endswith(f"syncd {DAEMON}")
 
 
+def _told_by_the_kernel(fd: int) -> str:
+    """Name the process that holds a flock on a file, by /proc/locks (proc(5))."""
+    file = os.fstat(fd)
+    place = f"{os.major(file.st_dev):02x}:{os.minor(file.st_dev):02x}:{file.st_ino}"
+    try:
+        lines = Path("/proc/locks").read_text(encoding="ascii", errors="replace").splitlines()
+    except OSError:
+        lines = []
+    holders = [fields[4] for line in lines if (fields := line.split())[1:2] == ["FLOCK"] and place in fields[5:6]]
+    return _named(holders[0] if holders else "", "")
+
+
 def _holder(fd: int) -> str:
     said = os.pread(fd, 64, 0).decode("ascii", "replace").strip()
     pid, _, role = said.removeprefix("pid ").partition(" ")
-    if not pid.isdigit():
+    return _named(pid, role)
+
+
+def _named(pid: str, role: str) -> str:
+    if not (pid.isascii() and pid.isdigit()):
         return "an unknown process"
     if role:
         return printable(f"pid {pid}: syncd {role}")

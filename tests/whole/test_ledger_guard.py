@@ -21,6 +21,10 @@ def test_b6_a_second_process_ends_and_says_who_works(program: Program, server: F
         assert refused.code == 75
         assert f"pid {running.pid}: syncd run" in refused.err
     assert f"pid {running.pid}" in program.call("check").out
+    program.ledger.with_name("ledger.db.lock").unlink()
+    refused = program.call("sync")
+    assert refused.code == 75
+    assert f"pid {running.pid}" in refused.err, "the ledger itself is locked, too"
     backup = program.home / "backup.db"
     assert program.call("ledger", "backup", str(backup)).code == 0
     assert backup.stat().st_mode & 0o077 == 0
