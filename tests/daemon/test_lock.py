@@ -74,8 +74,11 @@ def test_the_lock_is_never_unlinked_and_for_its_owner_alone(tmp_path: Path) -> N
 
 def test_a_child_does_not_inherit_the_lock(ledger: Path) -> None:
     with InstanceLock(ledger):
-        child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, close_fds=False)
+        command = [sys.executable, "-c", "print(flush=True); input()"]
+        child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, close_fds=False)
     try:
+        assert child.stdout is not None
+        assert child.stdout.readline(), "it runs: until then it is this very program, with all that it holds"
         with InstanceLock(ledger):
             pass
     finally:
