@@ -32,7 +32,22 @@ METADATA = RequestMetadata("n", "2024-01-01 00:00:00", "Canon", "1", "2", ("home
 def owed(number: int, *, attempts: int = 0, split: int | None = None, omit: frozenset[str] = frozenset()) -> Owed:
     place = PlacePath(b"/p", b"", b"%d.jpg" % number)
     digest = f"{number:064x}"
-    return Owed(number, number, "", digest, 100, ImageType.JPEG, Capture(), (place,), attempts, split, omit, "g", NOW)
+    return Owed(
+        number,
+        number,
+        "",
+        digest,
+        100,
+        ImageType.JPEG,
+        Capture(),
+        (place,),
+        attempts,
+        split,
+        omit,
+        "g",
+        NOW,
+        order_at=0.0,
+    )
 
 
 def request(*batch: Owed, metadata: RequestMetadata = METADATA, marked: bool = True) -> Request:
