@@ -12,5 +12,5 @@ def test_the_event_names_are_distinct_and_fit_for_a_log() -> None:
 
 def test_what_needs_a_person() -> None:
     assert {said for said in Said if said.needs_a_person} == {
-        Said.REFUSED, Said.UNANSWERED, Said.UNFIT, Said.UNREADABLE, Said.ABSENT, Said.PAUSED, Said.WATCH,
+        Said.REFUSED, Said.UNANSWERED, Said.UNFIT, Said.UNREADABLE, Said.ABSENT, Said.PAUSED, Said.WATCH, Said.HELD,
     }  # fmt: skip
