@@ -12,6 +12,8 @@ from typing import Final
 from syncd.extract.blocks import Findings
 from syncd.extract.stream import Stream
 
+_LEAST: Final = 18
+"""Bytes up to the length of the second header."""
 _CORE: Final = 12
 _INFO: Final = 40
 _OS2_SHORT: Final = 16
@@ -25,6 +27,9 @@ def walk_bmp(stream: Stream) -> Findings:
     findings = Findings(picture_known=False)
     head = stream.peek(54)
     stream.drain()
+    if len(head) < _LEAST:
+        findings.break_off_early(stream, "the header is incomplete")
+        return findings
     offset, header = struct.unpack_from("<II", head, 10)
     needed = _pixel_bytes(head, header)
     if needed == 0:

@@ -52,6 +52,11 @@ def test_e4_no_pixels_at_all_is_damaged() -> None:
     assert damage(core(10, 10, 24, 100)) == "the picture needs 344 bytes: the file was cut at 126 bytes"
 
 
+@pytest.mark.parametrize("length", range(2, 18))
+def test_e4_a_header_that_is_cut_is_damaged(length: int) -> None:
+    assert damage(PLAIN[:length]) == f"the header is incomplete: the file was cut at {length} bytes"
+
+
 def test_a_picture_of_no_width_is_damaged() -> None:
     assert damage(PLAIN[:18] + bytes(4) + PLAIN[22:]) == "the header gives a width or height of 0"
 

@@ -68,7 +68,7 @@ class Stage:
 
     def keep(self) -> None:
         """Take the present state for the beginning."""
-        shutil.copytree(self.home, self._kept)
+        shutil.copytree(self.home, self._kept, ignore=shutil.ignore_patterns("process-*"))
         self._stored = list(self.server.stored)
         photos = sorted(self.program.library.rglob("*.jpg"))
         self._photos = {path: (digest_of(path), path.stat().st_mtime_ns) for path in photos}
@@ -113,15 +113,15 @@ class Stage:
         return found + self.server.account.violations
 
     def _lost(self) -> Iterator[str]:
-        """Each photo has the id under which the service holds it, or may be stored and is not: nothing else."""
+        """Each photo has the id of what the service holds, or is unanswered: not held, or still to be looked up."""
         ids = {image.sha256: str(image.id) for image in self.server.stored}
         known = states(self.program.ledger)
         for path, (digest, _) in self._photos.items():
-            state, image_id = known.get(digest, ("unknown", None))
+            state, image_id, looked_up_yet = known.get(digest, ("unknown", None, False))
             held = ids.get(digest)
             if state == State.UPLOADED and image_id == held is not None:
                 continue
-            if state != State.UNANSWERED or held is not None:
+            if state != State.UNANSWERED or (held is not None and not looked_up_yet):
                 yield f"{path.name} is {state} with id {image_id}; the service holds {held}"
 
 
@@ -137,10 +137,12 @@ def recovery(stage: Stage) -> None:
     stage.program.photo("known.jpg")
     assert stage.program.sync().code == 0
     stage.program.photo("a.jpg")
-    stage.server.script(act.held(threading.Event()))
+    release = threading.Event()
+    stage.server.script(act.held(release))
     dying = stage.program.start("sync")
     stage.server.wait_for_stored(2, LIMIT)
     dying.kill()
+    release.set()
     stage.server.wait_until(lambda: not stage.server._open, LIMIT)
     stage.program.photo("b.jpg")
 
@@ -207,13 +209,16 @@ def wrong_with_the_ledger(ledger: Path) -> Iterator[str]:
                 yield f"entry {entry} is {state}, its history ends with {present.get(entry)}"
 
 
-def states(ledger: Path) -> dict[str, tuple[str, str | None]]:
-    """Give state and image id by digest."""
+def states(ledger: Path) -> dict[str, tuple[str, str | None, bool]]:
+    """Give by digest: the state, the image id, and whether a look-up of the last request is planned."""
     with closing(sqlite3.connect(f"file:{ledger}?mode=ro", uri=True)) as connection:
-        rows = connection.execute(
-            "SELECT digest, state, image_id FROM entries JOIN photos ON photos.id = entries.photo_id"
-        )
-        return {digest: (state, image_id) for digest, state, image_id in rows}
+        rows = connection.execute("""
+            SELECT digest, state, image_id, (
+                SELECT lookup_at FROM requests JOIN sent ON sent.request_id = requests.id
+                WHERE sent.entry_id = entries.id ORDER BY requests.id DESC LIMIT 1)
+            FROM entries JOIN photos ON photos.id = entries.photo_id
+        """)
+        return {digest: (state, image_id, planned is not None) for digest, state, image_id, planned in rows}
 
 
 def digest_of(path: Path) -> str:

@@ -96,6 +96,19 @@ def test_d2_a_write_or_sync_of_the_ledger_fails(stage: Stage, steps: list[Call],
     assert not struck(stage, steps, moment, strike)
 
 
+def test_b2_a_power_cut_in_the_middle_of_a_recovery(tmp_path: Path) -> None:
+    if (reason := tracer.unavailable()) is not None:
+        pytest.skip(reason)
+    with FaultServer() as server:
+        recovering = prepared(tmp_path, server, "recovery")
+        recovering.set_up()
+        assert recovering.traced(tracer.Strike(0, "kill")).code == 0
+        found = next(call.number for call in recovering.steps() if call.name == "recvfrom")
+        recovering.set_up()
+        assert recovering.traced(strike_of("power", found + 1)).code == tracer.STRUCK
+        assert not recovering.faults_after(recovering.traced(tracer.Strike(0, "kill")), "power")
+
+
 def test_b3_the_intent_is_on_the_disk_before_the_body_and_before_its_end(steps: list[Call]) -> None:
     begins, ends = step(steps, "the request begins"), step(steps, "the last bytes leave")
     assert begins < ends
