@@ -31,6 +31,7 @@ from syncd.settings import (
     LogLevel,
     LogSettings,
     OnMetadataEdit,
+    OnMetered,
     OnUnanswered,
     Order,
     RuleSettings,
@@ -175,6 +176,9 @@ def _upload(table: toml.Table) -> UploadSettings:
         unanswered=table.get("unanswered", toml.choice(OnUnanswered), default.unanswered),
         lookup_after=table.get("lookup_after", toml.duration(0.0, _DAY), default.lookup_after),
         daily_uploads=table.get("daily_uploads", toml.count(0, 10**9), default.daily_uploads),
+        hours=table.get("hours", values.hours, default.hours),
+        bandwidth=table.get("bandwidth", values.bandwidth, default.bandwidth),
+        metered=table.get("metered", toml.choice(OnMetered), default.metered),
     )
 
 

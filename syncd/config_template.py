@@ -96,6 +96,13 @@ daily_uploads = {daily_uploads}
 # When such a photo is looked up first; then at growing distances.
 #lookup_after = "60s"
 
+# When uploads may leave, by the clock of this machine: "22:00-07:00", or several spans with commas. "" = at any time.
+#hours = ""
+# A ceiling on what is sent: "500KB/s", "2MB/s", or "off".
+#bandwidth = "off"
+# On a network that costs by volume, as NetworkManager knows it: "upload" in any case, or "wait" for another.
+#metered = "upload"
+
 [extract]
 # Capture times as the "camera" shows them, or converted to "utc" where the photo knows its offset.
 #clock = "camera"

@@ -15,7 +15,7 @@ from syncd import toml
 from syncd.patterns import PathGlob, PatternError, TagTemplate
 from syncd.printable import printable
 from syncd.rules import LONGEST_TAG, clean
-from syncd.settings import SQLITE
+from syncd.settings import SQLITE, Hours
 from syncd.toml import shown, wrong
 
 if TYPE_CHECKING:
@@ -27,6 +27,9 @@ KEY_BELONGS: Final = (
     "the API key never stands in this file: write it into a file of its own that only you can read, "
     "and name that file as key_file in [api]"
 )
+SLOWEST_BANDWIDTH: Final = 10_000
+"""Bytes a second: with less, a large photo would be under way for more than half an hour, and the service give up."""
+_DAY: Final = 24 * 60
 _PER: Final = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 
 
@@ -85,6 +88,37 @@ def pace(value: object) -> float | None:
     if not rate:
         raise wrong(f'{shown(value)} would never send anything; write a rate like "1/s", or "off" for no limit')
     return unit / rate
+
+
+def hours(value: object) -> tuple[Hours, ...]:
+    """Read spans of the day; "" stands for the whole of it."""
+    text = toml.text(value)
+    if not text.strip():
+        return ()
+    spans = []
+    for part in text.split(","):
+        found = re.fullmatch(r"\s*([0-9]{1,2}):([0-9]{2})\s*-\s*([0-9]{1,2}):([0-9]{2})\s*", part)
+        begin, end = (int(found[1]) * 60 + int(found[2]), int(found[3]) * 60 + int(found[4])) if found else (-1, -1)
+        if found is None or begin >= _DAY or end > _DAY or int(found[2]) > 59 or int(found[4]) > 59:
+            raise wrong(
+                f'{shown(text)} is no span of the day; write "22:00-07:00", or several: "22:00-07:00, 12:00-13:00"'
+            )
+        if begin == end % _DAY:
+            raise wrong(f'{shown(text)} would be the whole day or none of it; write "" for uploads at any time')
+        spans.append(Hours(begin, end))
+    return tuple(spans)
+
+
+def bandwidth(value: object) -> int | None:
+    """Read a ceiling on bytes a second; "off" stands for none."""
+    if value == "off":
+        return None
+    if not isinstance(value, str) or not value.endswith("/s"):
+        raise wrong(f'{shown(value)} is no bandwidth; write bytes a second like "500KB/s" or "2MB/s", or "off"')
+    try:
+        return toml.size(SLOWEST_BANDWIDTH, 10**11)(value.removesuffix("/s"))
+    except toml.ValueProblemError:
+        raise wrong(f'{shown(value)} is no bandwidth; write one from "10KB/s" on, like "2MB/s", or "off"') from None
 
 
 def key_file(env: Mapping[str, str]) -> toml.Reader[Path | None]:

@@ -43,6 +43,21 @@ class OnUnanswered(StrEnum):
     RESEND = "resend"
 
 
+class OnMetered(StrEnum):
+    """What becomes of uploads on a network that costs by volume."""
+
+    UPLOAD = "upload"
+    WAIT = "wait"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Hours:
+    """A span of the day by the wall clock, in minutes since midnight; past midnight where it ends before it begins."""
+
+    begin: int
+    end: int
+
+
 class Clock(StrEnum):
     """Which clock the capture time on the wire shows."""
 
@@ -127,6 +142,11 @@ class UploadSettings:
     """Seconds."""
     daily_uploads: int = 0
     """Photos a day; 0 for no budget."""
+    hours: tuple[Hours, ...] = ()
+    """When uploads may leave; () for at any time."""
+    bandwidth: int | None = None
+    """Bytes a second, for all requests together; None for no limit."""
+    metered: OnMetered = OnMetered.UPLOAD
 
 
 @dataclass(frozen=True, slots=True)

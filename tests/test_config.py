@@ -18,7 +18,12 @@ from syncd.settings import (
     Clock,
     Copies,
     FolderSettings,
+    Hours,
+    LogFormat,
+    LogLevel,
+    LogSettings,
     OnMetadataEdit,
+    OnMetered,
     OnUnanswered,
     Order,
     RuleSettings,
@@ -55,6 +60,9 @@ marker = true
 unanswered = "resend"
 lookup_after = "5m"
 daily_uploads = 500
+hours = "22:00-07:00, 12:30-13:00"
+bandwidth = "2MB/s"
+metered = "wait"
 [extract]
 clock = "utc"
 time_limit = "5s"
@@ -116,6 +124,9 @@ def test_every_setting_is_read() -> None:
     assert (upload.order, upload.copies) == (Order.OLDEST, Copies.PER_NAMESPACE)
     assert (upload.on_metadata_edit, upload.unanswered) == (OnMetadataEdit.UPLOAD, OnUnanswered.RESEND)
     assert (upload.marker, upload.lookup_after, upload.daily_uploads) == (True, 300.0, 500)
+    assert upload.hours == (Hours(22 * 60, 7 * 60), Hours(12 * 60 + 30, 13 * 60))
+    assert (upload.bandwidth, upload.metered) == (2_000_000, OnMetered.WAIT)
+    assert settings.log == LogSettings(LogLevel.WARNING, LogFormat.JSON)
     assert (settings.extract.clock, settings.extract.time_limit) == (Clock.UTC, 5.0)
     assert settings.extract.memory_limit == 1_000_000_000
     assert (settings.watch.settle, settings.watch.rescan, settings.watch.poll) == (0.5, 7200.0, 60.0)
@@ -144,6 +155,7 @@ def test_the_defaults_are_those_of_the_design() -> None:
     assert (upload.time_tolerance, upload.place_tolerance) == (0.0, 0.0), "off: they trade truth for speed"
     assert (upload.order, upload.copies, upload.on_metadata_edit) == ("newest", "once", "keep")
     assert (upload.marker, upload.unanswered, upload.lookup_after, upload.daily_uploads) == (True, "hold", 60.0, 0)
+    assert (upload.hours, upload.bandwidth, upload.metered, settings.log) == ((), None, "upload", LogSettings())
     assert (extract.clock, extract.time_limit, extract.memory_limit) == ("camera", 20.0, 512_000_000)
     assert (watch.settle, watch.rescan, watch.poll) == (2.0, 3600.0, 30.0)
     assert (settings.folders, settings.rules) == ((), ())

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from syncd import config_values as values
+from syncd.settings import Hours
 from syncd.toml import ValueProblemError
 
 if TYPE_CHECKING:
@@ -39,6 +40,25 @@ def test_a_pace_is_the_seconds_between_two_requests(text: str, seconds: float | 
 )
 def test_base_urls(value: str, url: str) -> None:
     assert values.base_url(value) == url
+
+
+@pytest.mark.parametrize(
+    ("text", "spans"),
+    [
+        ("", ()),
+        ("22:00-07:00", (Hours(1320, 420),)),
+        (" 1:00 - 24:00 ", (Hours(60, 1440),)),
+        ("22:00-00:00, 12:30-13:00", (Hours(1320, 0), Hours(750, 780))),
+    ],
+)
+def test_hours_are_spans_in_minutes_since_midnight(text: str, spans: tuple[Hours, ...]) -> None:
+    assert values.hours(text) == spans
+
+
+def test_a_bandwidth_is_bytes_a_second() -> None:
+    assert values.bandwidth("off") is None
+    assert values.bandwidth("500KB/s") == 500_000
+    assert values.bandwidth("10000B/s") == 10_000
 
 
 @pytest.mark.parametrize("value", ["", "http://proxy.example:3128", "https://me:word@proxy.example"])
@@ -140,6 +160,18 @@ WRONG: list[tuple[Callable[[object], object], object, str]] = [
     (values.ledger_url(HOME), "sqlite:///ledger.db", "is not a whole path"),
     (values.ledger_url(HOME), "sqlite:////srv/x.db?mode=ro", 'without "?"'),
     (values.ledger_url(HOME), "sqlite:////srv/", "must end with the name of a file"),
+    (values.hours, "22-7", "is no span of the day"),
+    (values.hours, "25:00-07:00", "is no span of the day"),
+    (values.hours, "22:60-07:00", "is no span of the day"),
+    (values.hours, "22:00-24:01", "is no span of the day"),
+    (values.hours, "22:00-07:00,", 'write "22:00-07:00", or several'),
+    (values.hours, "07:00-07:00", "would be the whole day or none of it"),
+    (values.hours, "00:00-24:00", "would be the whole day or none of it"),
+    (values.hours, 22, "must be a text"),
+    (values.bandwidth, "2MB", "is no bandwidth"),
+    (values.bandwidth, "9KB/s", 'write one from "10KB/s" on'),
+    (values.bandwidth, "fast/s", "is no bandwidth"),
+    (values.bandwidth, 2_000_000, "is no bandwidth"),
     (values.namespace, "", "must not be empty"),
     (values.namespace, "  ", "must not be empty"),
     (values.namespace, " x", "has blanks around it"),

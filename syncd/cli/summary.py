@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from syncd.cli.output import amount, duration, local_moment, moment
 from syncd.daemon.dispatch import Rest
 from syncd.daemon.once import Result
+from syncd.daemon.standing import Waiting
+from syncd.daemon.windows import shut
 from syncd.ledger.reports import Status
 from syncd.ledger.sightings import Recorded
+from syncd.ledger.wishes import PersonPause
 from syncd.lifecycle import State
 from syncd.printable import path_json, path_text, printable
 from syncd.upload.pace import Gate
@@ -25,9 +29,26 @@ _MEANING = {
 }
 
 
-def status_json(status: Status) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class Around:
+    """What is true around the counts: why nothing leaves, whether a person paused it, and who holds the lock."""
+
+    waiting: Waiting | None = None
+    person_pause: PersonPause | None = None
+    holder: str | None = None
+
+    @property
+    def paused_by_a_person(self) -> str | None:
+        """Say so, where it is so."""
+        found = shut((), self.person_pause, time.time(), metered=False)
+        return found.detail if found is not None else None
+
+
+def status_json(status: Status, around: Around | None = None) -> dict[str, Any]:
     """Give the status with the fields that programs rely on."""
     gate = Gate.from_json(status.gate)
+    around = around or Around()
+    waiting = around.waiting
     return {
         "entries": {state.value: count for state, count in status.entries.items()},
         "withdrawn": status.withdrawn,
@@ -38,14 +59,18 @@ def status_json(status: Status) -> dict[str, Any]:
         "ignored": status.ignored,
         "absent": [path_json(root.root) for root in status.absent],
         "held_folders": [path_json(folder.root) for folder in status.held_folders],
-        "paused": gate.pause.reason if gate.pause else None,
+        "paused": gate.pause.reason if gate.pause else around.paused_by_a_person,
+        "waiting": None
+        if waiting is None
+        else {"reason": str(waiting.reason), "detail": waiting.detail, "until": moment(waiting.until)},
+        "held_by": around.holder,
         "requests": status.requests,
         "next_lookup": moment(status.lookup_at),
         "last_scan": moment(status.last_scan_at),
     }
 
 
-def status_lines(status: Status) -> Iterator[str]:
+def status_lines(status: Status, around: Around | None = None) -> Iterator[str]:
     """Give the status for a person."""
     ignored = sum(status.ignored.values())
     total = status.places + ignored + status.unsettled
@@ -68,12 +93,17 @@ def status_lines(status: Status) -> Iterator[str]:
     for folder in status.held_folders:
         yield f"held since {local_moment(folder.since)}: {path_text(folder.root)} ({printable(folder.reason)})"
         yield "  look at them; `syncd release` with its path goes on, and each is then uploaded and billed"
-    yield from _standing(status)
+    yield from _standing(status, around or Around())
 
 
-def _standing(status: Status) -> Iterator[str]:
+def _standing(status: Status, around: Around) -> Iterator[str]:
     gate = Gate.from_json(status.gate)
     now = time.time()
+    waiting = around.waiting
+    if around.paused_by_a_person is not None:
+        yield around.paused_by_a_person
+    elif waiting is not None and waiting.reason is not Rest.PAUSED:
+        yield waiting.detail
     if gate.pause:
         yield f"paused since {local_moment(gate.pause.since)}: {printable(gate.pause.reason)}"
         if gate.pause.probe_at is not None:
@@ -85,9 +115,11 @@ def _standing(status: Status) -> Iterator[str]:
         yield f"next look-up of unanswered photos: {local_moment(status.lookup_at)}"
     if status.last_scan_at is not None:
         yield f"last scan {local_moment(status.last_scan_at)}, {amount(status.requests, 'request')} so far"
+    if around.holder is not None:
+        yield f"at work: {around.holder}"
 
 
-def result_json(result: Result, status: Status) -> dict[str, Any]:
+def result_json(result: Result, status: Status, around: Around | None = None) -> dict[str, Any]:
     """Give what a sync came to, with the status after it."""
     return {
         "uploaded": result.outcomes[State.UPLOADED],
@@ -97,11 +129,11 @@ def result_json(result: Result, status: Status) -> dict[str, Any]:
         "unreadable": result.unreadable,
         "held": result.held,
         "exit_code": result.exit_code,
-        "status": status_json(status),
+        "status": status_json(status, around),
     }
 
 
-def result_lines(result: Result, status: Status) -> Iterator[str]:
+def result_lines(result: Result, status: Status, around: Around | None = None) -> Iterator[str]:
     """Give what a sync came to, for a person: what was done, what was not, and what to do."""
     uploaded = result.outcomes[State.UPLOADED]
     known = result.recorded[Recorded.KNOWN] + result.recorded[Recorded.EDIT]
@@ -118,10 +150,12 @@ def result_lines(result: Result, status: Status) -> Iterator[str]:
             yield f"  {count:,} {what}"
     if result.paused is not None:
         yield f"  paused: {printable(result.paused)}"
+    elif result.waiting:
+        yield f"  {result.waiting}; the rest goes on with the daemon or the next sync after that"
     elif result.rest is Rest.BUDGET:
         yield "  the budget of the day (daily_uploads) is spent; the rest goes on tomorrow"
     elif result.owed_later:
         yield f"  {status.entries[State.READY]:,} still owed: the next sync goes on"
     if result.interrupted:
         yield "  interrupted: the next sync goes on where this one was"
-    yield from status_lines(status)
+    yield from status_lines(status, around)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from syncd.cli.commands import asking, deciding, ledger, setting_up, syncing, trying
+from syncd.cli.commands import asking, deciding, ledger, pausing, setting_up, syncing, trying
 
 
 def register(app: typer.Typer) -> None:
@@ -19,6 +19,8 @@ def register(app: typer.Typer) -> None:
     app.command("list")(asking.list_places)
     app.command("why")(asking.why)
     app.command("inspect")(asking.inspect)
+    app.command("pause")(pausing.pause)
+    app.command("resume")(pausing.resume)
     app.command("retry")(deciding.retry)
     app.command("resolve")(deciding.resolve)
     app.command("release")(deciding.release)

@@ -16,9 +16,11 @@ from syncd.daemon.clock import SystemClock
 from syncd.daemon.dispatch import Dispatch
 from syncd.daemon.intake import Intake
 from syncd.daemon.lock import InstanceLock
+from syncd.daemon.metered import Metered
 from syncd.daemon.pipeline import Pipeline
 from syncd.daemon.vigil import INTAKE, Vigil, WatchedSender
 from syncd.daemon.voice import Voice
+from syncd.daemon.windows import Windows
 from syncd.extract.extractor import Extractor, Limits
 from syncd.ledger.holds import Holds
 from syncd.ledger.lookups import Lookups
@@ -26,11 +28,13 @@ from syncd.ledger.migrate import open_ledger
 from syncd.ledger.queue import Queue
 from syncd.ledger.sightings import Policy, Sightings
 from syncd.ledger.territory import Territory
+from syncd.ledger.wishes import Wishes
 from syncd.model import Look, PlacePath
 from syncd.rules import Rules
 from syncd.settings import Clock as WhichClock
-from syncd.settings import Copies, OnMetadataEdit, Settings
+from syncd.settings import Copies, OnMetadataEdit, OnMetered, Settings
 from syncd.upload.client import Client, ClientSettings
+from syncd.upload.throttle import Throttle
 from syncd.watch.filters import Filter
 from syncd.watch.hints import Hints
 from syncd.watch.observer import WatchedRoot, Watcher
@@ -93,7 +97,8 @@ def assembled(
     vigil = vigil or Vigil(clock.monotonic)
     api = settings.api
     # A name is looked up without any time limit of ours: a minute is for that.
-    watched = WatchedSender(vigil, api.connect_timeout + api.answer_timeout + 60.0)
+    throttle = Throttle(settings.upload.bandwidth, clock.monotonic)
+    watched = WatchedSender(vigil, api.connect_timeout + api.answer_timeout + 60.0, throttle.delay)
     with ExitStack() as stack:
         store = stack.enter_context(open_ledger(path, now=clock.now()))
         lock.cover()
@@ -103,6 +108,10 @@ def assembled(
         )
         watched.sender = client
         executor = stack.enter_context(ThreadPoolExecutor(settings.upload.in_flight, thread_name_prefix="send"))
+        metered = Metered(voice)
+        if settings.upload.metered is OnMetered.WAIT:
+            stack.enter_context(metered)
+        windows = Windows(settings.upload, Wishes(store).person_pause, metered.is_metered, clock.monotonic)
         rules = Rules.compile(settings.folders, settings.rules)
         policy = Policy(
             per_namespace=settings.upload.copies is Copies.PER_NAMESPACE,
@@ -142,6 +151,7 @@ def assembled(
             look_again=intake.look_again,
             intake_busy=intake.is_busy,
             answered=signals.wake.set,
+            shut=windows.shut,
         )
         joined = Pipeline(
             settings=settings,

@@ -39,6 +39,8 @@ class Result:
     held: int
     """Folders of which nothing is taken in before a person says so."""
     interrupted: bool
+    waiting: str = ""
+    """Why nothing may leave, where the clock, the network or a person says so."""
 
     @property
     def exit_code(self) -> int:
@@ -201,4 +203,5 @@ def _result(pipeline: Pipeline, idle: Idle, *, interrupted: bool) -> Result:
         absent=len(intake.tally.absent),
         held=len(intake.tally.held),
         interrupted=interrupted,
+        waiting=idle.detail,
     )

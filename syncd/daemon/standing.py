@@ -6,11 +6,13 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
+from syncd.daemon.clock import next_local_midnight
 from syncd.daemon.dispatch import Idle, Rest
 from syncd.figures import amount, clock_time, duration
 from syncd.ledger.reports import Status
 from syncd.lifecycle import State
 from syncd.printable import printable
+from syncd.settings import UploadSettings
 from syncd.upload.pace import Gate
 
 RATE_OVER: Final = 300.0
@@ -59,6 +61,40 @@ def waiting(idle: Idle, gate: Gate, now: float) -> Waiting | None:
         return Waiting(idle.rest, idle.detail, idle.until)
     goes_on = f", goes on at {clock_time(idle.until, now)}" if idle.until is not None else ""
     return Waiting(idle.rest, f"{idle.rest}{goes_on}", idle.until)
+
+
+@dataclass(frozen=True, slots=True)
+class Owing:
+    """What the ledger says of the queue: seconds since the epoch, photos."""
+
+    next_due: float | None
+    """When the next owed entry is due; None where none is owed."""
+    lookup_at: float | None
+    sent_today: int
+
+
+def why_waiting(settings: UploadSettings, shut: Idle | None, gate: Gate, owing: Owing, now: float) -> Waiting | None:
+    """Say from the ledger alone why nothing leaves; None where something may, or where nothing is owed.
+
+    It is what the dispatch would find; `shut` is what clock, network and person say.
+    """
+    if owing.next_due is None and owing.lookup_at is None:
+        return None
+    return waiting(_rest(settings, shut, gate, owing, now), gate, now)
+
+
+def _rest(settings: UploadSettings, shut: Idle | None, gate: Gate, owing: Owing, now: float) -> Idle:
+    if shut is not None:
+        return shut
+    if gate.pause is not None:
+        return Idle(Rest.PAUSED, gate.pause.probe_at)
+    if owing.next_due is None:
+        return Idle(Rest.NOTHING_OWED, owing.lookup_at)
+    if gate.not_before > now:
+        return Idle(Rest.UNANSWERED if gate.unanswered else Rest.BACK_OFF, gate.not_before)
+    if settings.daily_uploads and owing.sent_today >= settings.daily_uploads:
+        return Idle(Rest.BUDGET, next_local_midnight(now))
+    return Idle(Rest.BACK_OFF, owing.next_due) if owing.next_due > now else Idle(Rest.PACE)
 
 
 def sentence(status: Status, idle: Idle | None, rate: float | None, now: float) -> str:

@@ -33,6 +33,7 @@ class Said(StrEnum):
     BUDGET = "budget spent"
     WATCH = "watch"
     AWAKE = "awake"
+    NETWORK = "network"
 
     @property
     def needs_a_person(self) -> bool:

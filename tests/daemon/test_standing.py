@@ -8,9 +8,10 @@ from dataclasses import replace
 import pytest
 
 from syncd.daemon.dispatch import Idle, Rest
-from syncd.daemon.standing import RATE_OVER, Rate, sentence, waiting
+from syncd.daemon.standing import RATE_OVER, Owing, Rate, sentence, waiting, why_waiting
 from syncd.ledger.reports import Absent, Status
 from syncd.lifecycle import State
+from syncd.settings import UploadSettings
 from syncd.upload.pace import Gate, Pause
 
 NOW = time.mktime((2026, 3, 4, 14, 30, 0, 0, 0, -1))
@@ -101,3 +102,30 @@ def test_the_rate_is_that_of_the_last_minutes() -> None:
 def test_a_status_of_another_day_names_the_day() -> None:
     gate = replace(CREDITS, pause=Pause("no credits", TWO - 86400, None))
     assert "since 2026-03-03 14:02" in sentence(status(gate, ready=1), Idle(Rest.PAUSED), None, NOW)
+
+
+LATER = NOW + 600
+DUE = Owing(next_due=NOW - 1, lookup_at=None, sent_today=0)
+
+
+@pytest.mark.parametrize(
+    ("settings", "shut", "gate", "owing", "reason", "until"),
+    [
+        (UploadSettings(), None, Gate(), DUE, None, None),
+        (UploadSettings(), Idle(Rest.HOURS, LATER, "x"), Gate(), Owing(None, None, 0), None, None),
+        (UploadSettings(), Idle(Rest.HOURS, LATER, "x"), CREDITS, DUE, Rest.HOURS, LATER),
+        (UploadSettings(), None, CREDITS, DUE, Rest.PAUSED, NOW + 60),
+        (UploadSettings(), None, CREDITS, Owing(None, LATER, 0), Rest.PAUSED, NOW + 60),
+        (UploadSettings(), None, Gate(), Owing(None, LATER, 0), None, None),
+        (UploadSettings(), None, Gate(unanswered=2, not_before=LATER), DUE, Rest.UNANSWERED, LATER),
+        (UploadSettings(), None, Gate(failures=2, not_before=LATER), DUE, Rest.BACK_OFF, LATER),
+        (UploadSettings(daily_uploads=5), None, Gate(), replace(DUE, sent_today=5), Rest.BUDGET, TOMORROW),
+        (UploadSettings(daily_uploads=5), None, Gate(), replace(DUE, sent_today=4), None, None),
+        (UploadSettings(), None, Gate(), replace(DUE, next_due=LATER), Rest.BACK_OFF, LATER),
+    ],
+)
+def test_status_gives_the_reason_of_every_waiting_from_the_ledger_alone(
+    settings: UploadSettings, shut: Idle | None, gate: Gate, owing: Owing, reason: Rest | None, until: float | None
+) -> None:
+    found = why_waiting(settings, shut, gate, owing, NOW)
+    assert (found.reason if found else None, found.until if found else None) == (reason, until)

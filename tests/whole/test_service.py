@@ -182,6 +182,86 @@ def test_w15_the_watchdog_is_fed_by_progress_and_not_while_a_worker_hangs(
     assert set(server.account.billed().values()) == {1}
 
 
+def test_commands_work_beside_the_daemon_which_does_what_they_ask_for(
+    program: Program, server: FaultServer, manager: ServiceManager
+) -> None:
+    program.write_config(watch={"rescan": DAY, "poll": DAY}, folders=[{"watch": "poll"}])
+    server.script(act.envelope("0003", "this picture is not wanted"))
+    program.photo("a.jpg")
+    running = started(program, manager)
+    eventually(lambda: program.status()["entries"]["refused"] == 1)
+    program.photo("b.jpg")
+    sync = program.call("sync")
+    assert sync.code == 75
+    assert f"pid {running.pid}: syncd run does it" in sync.err
+    server.wait_for_stored(1, 20)
+    assert program.call("sync", "--dry-run").code == 0
+
+    assert program.call("retry", str(program.library / "a.jpg")).code == 0
+    server.wait_for_stored(2, 20)
+    eventually(lambda: program.status()["entries"]["uploaded"] == 2)
+    assert {row["state"] for row in program.listed().values()} == {"uploaded"}
+    assert program.status()["held_by"] == f"pid {running.pid}: syncd run"
+    why = program.call("why", str(program.library / "a.jpg"))
+    assert "a person asked for another try" in why.out
+
+    server.script(act.CLOSE_AFTER_BODY)
+    program.photo("c.jpg")
+    assert program.call("sync").code == 75
+    eventually(lambda: program.status()["entries"]["unanswered"] == 1)
+    assert program.call("resolve", str(program.library / "c.jpg"), "--resend").code == 0
+    server.wait_for_stored(4, 20)
+    assert program.call("run").code == 75, "a second daemon ends at once"
+    running.send(signal.SIGTERM)
+    assert running.wait(10).code == 0
+    assert sorted(server.account.billed().values()) == [1, 1, 2], "twice only where a person asked for it"
+
+
+def test_pause_and_resume_and_the_reason_that_status_shows(
+    program: Program, server: FaultServer, manager: ServiceManager
+) -> None:
+    running = started(program, manager)
+    assert program.call("pause", "--for", "2h").code == 0
+    program.photo("a.jpg")
+    eventually(lambda: program.status()["entries"]["ready"] == 1)
+    manager.wait_for(lambda told: any("paused by a person" in one.get("STATUS", "") for one in told))
+    status = program.status()
+    assert status["paused"].startswith("paused by a person since")
+    assert status["waiting"]["reason"] == "paused by a person"
+    assert status["waiting"]["until"] is not None
+    assert "paused by a person" in program.call("status").out
+    assert server.uploads == []
+    assert program.call("resume").code == 0
+    server.wait_for_stored(1, 20)
+    assert program.status()["waiting"] is None
+    assert program.call("resume").out == "nobody had paused it\n"
+    running.send(signal.SIGTERM)
+    assert running.wait(10).code == 0
+
+    assert program.call("pause").code == 0
+    program.photo("b.jpg")
+    paused = program.call("sync")
+    assert paused.code == 75
+    assert "paused by a person" in paused.out
+    assert len(server.uploads) == 1
+
+
+def test_hours_and_bandwidth_hold_in_the_real_process(program: Program, server: FaultServer) -> None:
+    now = time.localtime()
+    closed = f"{(now.tm_hour + 2) % 24:02}:00-{(now.tm_hour + 3) % 24:02}:00"
+    program.photo("a.jpg", padding=600_000)
+    program.write_config(upload={"hours": closed})
+    waiting = program.sync()
+    assert waiting.code == 75
+    assert waiting.json["status"]["waiting"]["reason"] == "outside the hours for uploads"
+    assert server.uploads == []
+
+    program.write_config(upload={"bandwidth": "500KB/s"})
+    begun = time.monotonic()
+    assert program.sync().code == 0
+    assert time.monotonic() - begun >= 0.8, "600 KB at 500 KB a second"
+
+
 def worker_of(running: Running) -> int:
     """The extraction worker: the child that runs syncd.extract.worker."""
     found: list[int] = []

@@ -17,16 +17,19 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing el
 
 def status(*, as_json: AsJson = False) -> int:
     """Count what is uploaded, owed, held back, ignored."""
+    from syncd.cli.around import look_around
     from syncd.cli.output import answer, answer_json
     from syncd.cli.summary import status_json, status_lines
     from syncd.ledger import reports
 
-    with _open_for_reading(_settings()) as store:
+    settings = _settings()
+    with _open_for_reading(settings) as store:
         counts = reports.status(store)
+        around = look_around(settings, store, counts)
     if as_json:
-        answer_json(status_json(counts))
+        answer_json(status_json(counts, around))
     else:
-        for line in status_lines(counts):
+        for line in status_lines(counts, around):
             answer(line)
     return 0
 

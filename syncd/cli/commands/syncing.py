@@ -14,6 +14,7 @@ import typer
 if TYPE_CHECKING:
     from syncd.cli.wiring import Signals
     from syncd.daemon.pipeline import Pipeline
+    from syncd.ledger.store import Store
     from syncd.settings import Settings
 
 WAIT = "5m"
@@ -26,12 +27,17 @@ def sync(
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> int:
     """Scan the folders, upload all that is owed, end."""
+    from dataclasses import replace
+
     from syncd.cli import context
+    from syncd.cli.around import look_around
     from syncd.cli.output import answer, answer_json
+    from syncd.cli.places import ledger_path
     from syncd.cli.summary import result_json, result_lines
     from syncd.cli.wiring import Signals
     from syncd.cli.words import seconds_of
     from syncd.daemon import once
+    from syncd.daemon.lock import holder_of, is_daemon
     from syncd.errors import ConfigError
 
     settings = context.load_settings()
@@ -39,19 +45,45 @@ def sync(
         raise ConfigError(f"{settings.source} names no folder to watch", hint="add a [[folder]] with its path")
     signals = Signals()
     seconds = seconds_of(wait, "--wait")
+    if is_daemon(holder_of(ledger_path(settings))):
+        return _leave_to_the_daemon(settings, dry_run=dry_run, as_json=as_json)
     with _joined(settings, signals, dry_run=dry_run, quiet=as_json) as joined:
         if dry_run:
             once.scan_only(joined, wait=seconds, stop=signals.stop, wake=signals.wake)
-            return _print_plan(joined, as_json=as_json)
+            return _print_plan(joined.store, as_json=as_json)
         with _on_signals(signals):
             result = once.sync(joined, wait=seconds, stop=signals.stop, wake=signals.wake)
         status = joined.status()
+        around = replace(look_around(settings, joined.store, status), holder=None)
     if as_json:
-        answer_json(result_json(result, status))
+        answer_json(result_json(result, status, around))
     else:
-        for line in result_lines(result, status):
+        for line in result_lines(result, status, around):
             answer(line)
     return result.exit_code
+
+
+def _leave_to_the_daemon(settings: Settings, *, dry_run: bool, as_json: bool) -> int:
+    """Have the daemon that runs scan and upload, and say so (LockedError); a dry run reads what it found so far."""
+    from syncd.cli.output import message
+    from syncd.cli.places import ledger_path
+    from syncd.daemon.clock import SystemClock
+    from syncd.daemon.lock import holder_of
+    from syncd.errors import LockedError
+    from syncd.ledger.migrate import open_for_reading, open_for_single_moves
+    from syncd.ledger.wishes import Wishes
+
+    path = ledger_path(settings)
+    holder = holder_of(path) or "the daemon"
+    if dry_run:
+        message(f"{holder} watches the folders; this is what it has found so far")
+        with open_for_reading(path) as store:
+            return _print_plan(store, as_json=as_json)
+    with open_for_single_moves(path) as store:
+        Wishes(store).ask_for_scan(SystemClock().now())
+    raise LockedError(
+        f"{holder} does it: it was asked to scan and upload now", hint="`syncd status` shows how far it is."
+    )
 
 
 def run() -> int:
@@ -114,11 +146,11 @@ def _on_signals(signals: Signals, *, reloads: bool = False) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _print_plan(joined: Pipeline, *, as_json: bool) -> int:
+def _print_plan(store: Store, *, as_json: bool) -> int:
     from syncd.cli.output import amount, answer, answer_json, size
     from syncd.ledger.reports import owed
 
-    total = owed(joined.store)
+    total = owed(store)
     if as_json:
         answer_json({"photos": total.photos, "bytes": total.bytes, "requests_at_least": total.groups})
     else:
