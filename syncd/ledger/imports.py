@@ -17,6 +17,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, text
 
 from syncd.ledger.reports import WITHDRAWN
+from syncd.ledger.rows import nanoseconds, signed, unsigned
 from syncd.ledger.schema import copies, imports
 from syncd.ledger.store import Store
 from syncd.lifecycle import State
@@ -143,8 +144,13 @@ class Imports:
         with self._store.read() as connection:
             return [_copy(row) for row in connection.execute(_UNVERIFIED, {"number": number})]
 
+    def knows_size(self, size: int) -> bool:
+        """Tell whether anything of this size was imported or seen: what has another size is certainly new."""
+        with self._store.read() as connection:
+            return bool(connection.execute(_KNOWS_SIZE, {"size": size}).scalar())
+
     def expects(self, size: int, head: str) -> bool:
-        """Tell whether a file of this size that begins like this is probably known. Only its digest can say it is."""
+        """Tell whether a file of this size that begins like this was probably copied. Only its digest can say so."""
         with self._store.read() as connection:
             return bool(connection.execute(_EXPECTS, {"size": size, "head": head}).scalar())
 
@@ -228,18 +234,21 @@ def _print_columns(kind: Kind, path: bytes, prints: Fingerprints) -> dict[str, o
 
 
 def _look_columns(look: Look) -> dict[str, int]:
-    return {"mtime_ns": look.mtime_ns, "ctime_ns": look.ctime_ns, "inode": look.inode, "device": look.device}
+    return {
+        "mtime_ns": signed(look.mtime_ns),
+        "ctime_ns": signed(look.ctime_ns),
+        "inode": signed(look.inode),
+        "device": signed(look.device),
+    }
 
 
 def _copy(row: Row[Any]) -> Copy:
-    verified = row.verified_at is not None
-    return Copy(
-        number=row.id,
-        kind=Kind(row.kind),
-        path=row.path,
-        prints=Fingerprints(row.digest, row.quick, row.head, row.size),
-        look=Look(row.size, row.mtime_ns, row.ctime_ns, row.inode, row.device) if verified else None,
-    )
+    look = None
+    if row.verified_at is not None:
+        times = nanoseconds(row.mtime_ns), nanoseconds(row.ctime_ns)
+        look = Look(row.size, *times, unsigned(row.inode), unsigned(row.device))
+    prints = Fingerprints(row.digest, row.quick, row.head, row.size)
+    return Copy(row.id, Kind(row.kind), row.path, prints, look)
 
 
 def _upload(row: Row[Any]) -> Upload:
@@ -251,9 +260,9 @@ _END = text("UPDATE imports SET ended_at = :now WHERE id = :number")
 _UNFINISHED = text("SELECT id, token, destinations FROM imports WHERE ended_at IS NULL ORDER BY id")
 _UNVERIFIED = text("SELECT * FROM copies WHERE import_id = :number AND verified_at IS NULL ORDER BY id")
 _COPIES = text("SELECT * FROM copies WHERE digest = :digest ORDER BY kind = 'second', id")
-_EXPECTS = text("""
-    SELECT EXISTS (SELECT 1 FROM copies WHERE size = :size AND head = :head)
-        OR EXISTS (SELECT 1 FROM photos WHERE size = :size)
+_EXPECTS = text("SELECT EXISTS (SELECT 1 FROM copies WHERE size = :size AND head = :head)")
+_KNOWS_SIZE = text("""
+    SELECT EXISTS (SELECT 1 FROM copies WHERE size = :size) OR EXISTS (SELECT 1 FROM photos WHERE size = :size)
 """)
 _PHOTO = text("SELECT id, edit_of FROM photos WHERE digest = :digest")
 _PLACES = text("""
