@@ -114,26 +114,28 @@ def _check_one(folder: bytes, line: Listed, went: Callable[[int], None]) -> Chec
         return Checked(line.path, State.UNKNOWN, "the list holds no hash that syncd computes")
     try:
         fd = os.open(folder + b"/" + line.path, _OPEN)
+        try:
+            difference = _difference(fd, line, name, went)
+        finally:
+            os.close(fd)
     except FileNotFoundError:
         return Checked(line.path, State.MISSING, "it is not there")
     except OSError as error:
         return Checked(line.path, State.UNREADABLE, error.strerror or str(error))
-    try:
-        seen = os.fstat(fd)
-        if line.size is not None and seen.st_size != line.size:
-            return Checked(line.path, State.CHANGED, f"it has {seen.st_size:,} bytes, it had {line.size:,}")
-        os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
-        hasher = _HASHERS[name]()
-        while piece := os.read(fd, _CHUNK):
-            hasher.update(piece)
-            went(len(piece))
-    except OSError as error:
-        return Checked(line.path, State.UNREADABLE, error.strerror or str(error))
-    finally:
-        os.close(fd)
-    if hasher.hexdigest() != line.hashes[name].lower():
-        return Checked(line.path, State.CHANGED, f"its bytes are others ({name} differs)")
-    return Checked(line.path, State.SAME)
+    return Checked(line.path, State.CHANGED if difference else State.SAME, difference)
+
+
+def _difference(fd: int, line: Listed, name: str, went: Callable[[int], None]) -> str:
+    """Say how an open file differs from its line; "" where it does not."""
+    seen = os.fstat(fd)
+    if line.size is not None and seen.st_size != line.size:
+        return f"it has {seen.st_size:,} bytes, it had {line.size:,}"
+    os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+    hasher = _HASHERS[name]()
+    while piece := os.read(fd, _CHUNK):
+        hasher.update(piece)
+        went(len(piece))
+    return "" if hasher.hexdigest() == line.hashes[name].lower() else f"its bytes are others ({name} differs)"
 
 
 def _from_json(path: Path) -> Iterator[Listed]:

@@ -82,6 +82,8 @@ class Finisher:
     verified: Callable[[Destination, int], None]
     """Told of the bytes that were read back from a destination."""
     sequence: int = 0
+    _reserved: set[tuple[Destination, bytes, bytes]] = field(default_factory=set)
+    """Names that files of this batch are going to get, in lower case, as file systems of cards compare them."""
     _space: mmap.mmap = field(default_factory=lambda: mmap.mmap(-1, CHUNK))
 
     def finish(self, batch: Sequence[Work]) -> None:
@@ -95,6 +97,7 @@ class Finisher:
                 self._sync(copy)
             for copy in copies:
                 self._compare(copy)
+            self._reserved.clear()
             for work in batch:
                 self._choose_names(work)
             self._plan([copy for copy in copies if _goes_on(copy)])
@@ -149,6 +152,7 @@ class Finisher:
             names = free_names(wanted, given, lambda file, name: self._is_taken(mine[file], below, name))  # noqa: B023
             for file, name in names.items():
                 mine[file].folder, mine[file].name = below, name
+                self._reserved.add((destination, below, name.lower()))
 
     def _told(self, work: Work) -> Told:
         captures = [self.dater.capture(copy.head) for copy in work.copies if copy.head and _goes_on(copy)]
@@ -160,6 +164,8 @@ class Finisher:
         return Told(dated, model or "", self.sequence, self.label, _local(self.started_at))
 
     def _is_taken(self, copy: Copying, folder: bytes, name: bytes) -> bool:
+        if (copy.temporary.destination, folder, name.lower()) in self._reserved:
+            return True
         seen = copy.temporary.destination.look(folder, name)
         if seen is None:
             return False

@@ -95,7 +95,7 @@ class Import:
             self._say(Finding(file, Standing.UNREADABLE, reason))
         copier = Copier(self.card, went=self.pace.read, stop=self.stop)
         try:
-            for group in self.inventory.groups():
+            for group in self.inventory.groups() if not self.report.stopped else ():
                 self._take_group(copier, group)
                 reads = sum(len(work.reads) for work in self._batch)
                 if reads >= _TOGETHER or sum(map(sized, self._batch)) >= _BATCH_BYTES:

@@ -12,7 +12,7 @@ from syncd.card.judging import Candidate, NoRecord, judged, why_lost
 from syncd.card.layout import CardFile
 from syncd.card.report import Finding, Report, Standing
 from syncd.card.whereabouts import locate
-from syncd.ledger.imports import Imports
+from syncd.ledger.imports import Known
 
 
 @dataclass(slots=True)
@@ -21,7 +21,8 @@ class Look:
 
     card: Slot
     inventory: Inventory
-    imports: Imports
+    known: Callable[[str], Known]
+    """What the ledger knows of a digest."""
     report: Report
     pace: Pace
     candidate: Candidate
@@ -43,22 +44,23 @@ class Look:
             self.report.changed = not self.inventory.is_still_true()
 
     def _finding(self, copier: Copier, file: CardFile) -> Finding:
-        if self.report.stopped or self.report.interrupted:
-            return Finding(file, Standing.NOT_READ, self.report.stopped or "interrupted before its turn")
-        try:
-            found = copier.read(file, lambda _size, _head: ())
-            if not isinstance(found, Read):
-                if not self.card.is_there():
-                    raise CardGoneError
-                self.pace.passed(file)
-                return Finding(file, Standing.UNREADABLE, found.reason)
-        except StoppedError:
-            self.report.interrupted = True
-            return self._finding(copier, file)
-        except CardGoneError:
-            self.report.stopped = "the card was pulled, or its reader failed"
-            return self._finding(copier, file)
-        known = self.imports.known(found.prints.digest)
+        if not self.report.stopped and not self.report.interrupted:
+            try:
+                return self._read(copier, file)
+            except StoppedError:
+                self.report.interrupted = True
+            except CardGoneError:
+                self.report.stopped = "the card was pulled, or its reader failed"
+        return Finding(file, Standing.NOT_READ, self.report.stopped or "interrupted before its turn")
+
+    def _read(self, copier: Copier, file: CardFile) -> Finding:
+        found = copier.read(file, lambda _size, _head: ())
+        if not isinstance(found, Read):
+            if not self.card.is_there():
+                raise CardGoneError
+            self.pace.passed(file)
+            return Finding(file, Standing.UNREADABLE, found.reason)
+        known = self.known(found.prints.digest)
         where = locate(known, found.prints.digest, NoRecord())
         present = [path for _, path in where.present]
         if present:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Self
@@ -109,21 +109,23 @@ def safe_label(text: str) -> str:
 
 
 def _problem(text: str) -> str:
-    if not text or text.startswith("/") or "\0" in text:
-        return "it is to be a path below the destination"
-    unknown = [word for word in _WORD.findall(text) if word not in WORDS]
-    if unknown:
-        return f"{{{unknown[0]}}} is none of its words"
-    if any(brace in _WORD.sub("", text) for brace in "{}"):
-        return "a brace is not closed"
+    """Say what is wrong with a template; "" where nothing is."""
     parts = text.split("/")
-    if any(part in {"", ".", ".."} or part.startswith(".") for part in parts):
-        return "a component is empty, or begins with a dot, and would be hidden"
-    if "{name}" in "/".join(parts[:-1]):
-        return "{name} belongs into the last component"
-    if "{name}" not in parts[-1] and "{sequence}" not in parts[-1]:
-        return "its last component has neither {name} nor {sequence}: files could not be told apart"
-    return ""
+    last = parts[-1]
+    unknown = next((word for word in _WORD.findall(text) if word not in WORDS), None)
+    problems = {
+        "it is to be a path below the destination": not text or text.startswith("/") or "\0" in text,
+        f"{{{unknown}}} is none of its words": unknown is not None,
+        "a brace is not closed": any(brace in _WORD.sub("", text) for brace in "{}"),
+        "a component is empty, or begins with a dot, and would be hidden": any(
+            not part or part.startswith(".") for part in parts
+        ),
+        "{name} belongs into the last component": "{name}" in "/".join(parts[:-1]),
+        "its last component has neither {name} nor {sequence}: files could not be told apart": (
+            "{name}" not in last and "{sequence}" not in last
+        ),
+    }
+    return next((problem for problem, is_one in problems.items() if is_one), "")
 
 
 def _values(told: Told) -> dict[str, str]:
@@ -156,8 +158,3 @@ def _component(text: str) -> str:
 def _suffix(name: bytes) -> bytes:
     own = stem(name)
     return name[len(own) :]
-
-
-def first_of(files: Sequence[CardFile]) -> CardFile:
-    """Give the file whose date a group takes."""
-    return files[0]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from syncd.cli.commands import asking, deciding, ledger, pausing, setting_up, syncing, trying
+from syncd.cli.commands import asking, cards, deciding, ledger, pausing, setting_up, syncing, trying
 
 
 def register(app: typer.Typer) -> None:
@@ -24,6 +24,8 @@ def register(app: typer.Typer) -> None:
     app.command("retry")(deciding.retry)
     app.command("resolve")(deciding.resolve)
     app.command("release")(deciding.release)
+    app.command("import")(cards.import_cards)
+    app.command("card")(cards.card)
     app.command("sandbox")(trying.sandbox)
     app.command("demo")(trying.demo)
     app.add_typer(ledger.app, name="ledger")

@@ -1,0 +1,129 @@
+"""The verdict on a card, as lines for a person and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from syncd.card.report import Finding, Report, Sending, Standing
+from syncd.cli.output import amount, size
+from syncd.printable import path_json, path_text, printable
+
+if TYPE_CHECKING:
+    from syncd.cli.carding import Outcome
+
+_MEANING = {
+    Standing.COPIED: "copied now, each read back from the disk and compared",
+    Standing.KNOWN: "known: a verified copy was there before",
+    Standing.NEW: "new: never imported",
+    Standing.LOST: "imported before, and the copy is not there any more",
+    Standing.UNREADABLE: "unreadable: the card does not give them",
+    Standing.NOT_COPIED: "read, but not copied",
+    Standing.NOT_READ: "not reached",
+}
+
+
+def report_json(outcome: Outcome) -> dict[str, Any]:
+    """Give the verdict with the fields that programs rely on."""
+    report = outcome.report
+    return {
+        "source": path_json(outcome.source),
+        "label": outcome.label,
+        "whole_card": outcome.whole,
+        "safe_to_format": report.is_safe,
+        "exit_code": report.exit_code,
+        "files": report.files,
+        "bytes": report.bytes,
+        "safe": report.safe_files,
+        "counts": {standing.value: report.counts[standing] for standing in Standing},
+        "uploads": {sending.value: report.sendings[sending] for sending in Sending},
+        "system_files": report.system,
+        "stopped": report.stopped or None,
+        "interrupted": report.interrupted,
+        "changed_meanwhile": report.changed,
+        "destinations": [path_json(path) for path in outcome.destinations],
+        "manifests": [path_json(path) for path in outcome.manifests],
+        "not_safe": [_finding_json(finding) for finding in report.unsafe],
+    }
+
+
+def report_lines(outcome: Outcome) -> Iterator[str]:
+    """Give the verdict for a person: the counts, every file that is not safe with the reason, and the sentence."""
+    report = outcome.report
+    where = f"{printable(outcome.label)} ({path_text(outcome.source)})"
+    yield f"{where}: {amount(report.files, 'file')}, {size(report.bytes)}"
+    for standing in Standing:
+        if report.counts[standing]:
+            yield f"  {report.counts[standing]:>7,} {_MEANING[standing]}"
+    if report.system:
+        left = amount(report.system, "file or folder", "files and folders")
+        yield f"  ({left} that computers left there, like trash, are not counted)"
+    sent = [f"{report.sendings[sending]:,} {sending}" for sending in Sending if report.sendings[sending]]
+    if sent:
+        yield f"  of the safe ones: {', '.join(sent)}"
+    if outcome.destinations:
+        yield f"  copies in {', '.join(path_text(path) for path in outcome.destinations)}"
+    for path in outcome.manifests:
+        yield f"  listed in {path_text(path)}"
+    yield from _unsafe_lines(report)
+    yield sentence(outcome)
+
+
+def sentence(outcome: Outcome) -> str:
+    """Give the verdict as one sentence."""
+    report = outcome.report
+    if report.is_safe:
+        text = f"SAFE TO FORMAT: each of the {amount(report.files, 'file')} has a verified copy"
+        if report.files == 0:
+            text = "SAFE TO FORMAT: there is no file on it"
+        if report.wants_uploads and report.files:
+            text += ", and each photo that is to be sent is uploaded"
+        rest = (
+            "." if outcome.whole else f". This speaks of {path_text(outcome.source)} alone, not of what lies beside it."
+        )
+        return text + rest
+    if report.stopped:
+        return f"NOT SAFE TO FORMAT: {report.stopped}."
+    if report.interrupted:
+        return (
+            f"NOT SAFE TO FORMAT: interrupted. {amount(report.safe_files, 'file')} safe so far; "
+            "the same command goes on with the rest."
+        )
+    lacking = report.files - report.safe_files
+    if lacking:
+        return (
+            f"NOT SAFE TO FORMAT: {amount(lacking, 'file has', 'files have')} no verified copy; they are named above."
+        )
+    if report.changed:
+        return "NOT SAFE TO FORMAT: files on the card came, went or changed meanwhile; run it once more."
+    waiting = amount(len(report.unsafe), "photo is", "photos are")
+    return f"NOT YET: every file has a verified copy, but {waiting} not uploaded; they are named above."
+
+
+def _unsafe_lines(report: Report) -> Iterator[str]:
+    before = None
+    for finding in report.unsafe:
+        reason = _reason(finding)
+        if reason != before:
+            yield f"not safe: {printable(reason)}"
+            before = reason
+        yield f"  {path_text(finding.file.relative)}"
+
+
+def _reason(finding: Finding) -> str:
+    if finding.standing.is_safe:
+        return f"not uploaded yet{': ' if finding.sending_reason else ''}{finding.sending_reason}"
+    return f"{finding.standing}: {finding.reason}" if finding.reason else finding.standing.value
+
+
+def _finding_json(finding: Finding) -> dict[str, Any]:
+    return {
+        "path": path_json(finding.file.relative),
+        "size": finding.file.size,
+        "standing": finding.standing.value,
+        "reason": _reason(finding) if finding.standing.is_safe else finding.reason,
+        "sha256": finding.prints.digest if finding.prints else None,
+        "copies": [path_json(path) for path in finding.copies],
+        "upload": finding.sending.value,
+        "image_ids": list(finding.image_ids),
+    }

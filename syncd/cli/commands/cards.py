@@ -1,0 +1,136 @@
+"""`import` and `card`: from the slot to "safe to format"."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from syncd.card.importing import Pace
+    from syncd.cli.carding import Outcome
+    from syncd.settings import Settings
+
+_PRECEDENCE = (1, 75, 3, 0)
+"""Of exit codes, where several cards end differently (README)."""
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else, on standard output.")]
+Uploaded = Annotated[
+    bool, typer.Option("--uploaded", help="Safe only when each photo that is to be sent has an image id, too.")
+]
+
+
+def import_cards(  # noqa: PLR0913  (each is an option)
+    sources: Annotated[list[str], typer.Argument(help="Mounted cards, or any folders.", metavar="SOURCE...")],
+    to: Annotated[str | None, typer.Option(help="The folder to copy into.", show_default="the watched folder")] = None,
+    also: Annotated[
+        list[str] | None, typer.Option(help="A second folder that gets everything, in the same read.")
+    ] = None,
+    template: Annotated[
+        str | None, typer.Option(help="Where below it.", show_default="{year}/{month}/{day}/{name}")
+    ] = None,
+    label: Annotated[str | None, typer.Option(help="A name for the card.", show_default="its own")] = None,
+    *,
+    again: Annotated[
+        bool, typer.Option("--again", help="Copy what was imported before, and is not there any more, again.")
+    ] = False,
+    no_upload: Annotated[
+        bool, typer.Option("--no-upload", help="Copy into a folder that is not watched; nothing is uploaded.")
+    ] = False,
+    uploaded: Uploaded = False,
+    as_json: AsJson = False,
+) -> int:
+    """Copy camera cards, prove each copy, and say whether the card may be formatted.
+
+    Every file is copied, read back from the disk and compared; what was imported before is known by its content. The
+    card is only read.
+    """
+    from syncd.card.naming import DEFAULT_TEMPLATE, Template
+    from syncd.cli import context
+    from syncd.cli.carding import Wish, destination_of, import_card, open_store
+    from syncd.cli.stopping import stopping_on_signals
+    from syncd.cli.words import absolute
+
+    settings = context.load_settings()
+    wish = Wish(
+        to=destination_of(settings, to, upload=not no_upload),
+        also=tuple(absolute(path) for path in also or ()),
+        template=Template.parse(template or DEFAULT_TEMPLATE),
+        label=label,
+        again=again,
+        uploaded=uploaded,
+    )
+    stop = threading.Event()
+    outcomes: list[Outcome] = []
+    with open_store(settings) as store, stopping_on_signals(stop), _pace(quiet=as_json) as pace:
+        for source in sources:
+            outcomes.append(import_card(settings, store, absolute(source), wish, pace, stop))  # noqa: PERF401
+    return _tell(outcomes, as_json=as_json)
+
+
+def card(
+    sources: Annotated[
+        list[str] | None, typer.Argument(help="Mounted cards, or any folders.", metavar="SOURCE...")
+    ] = None,
+    check: Annotated[
+        Path | None, typer.Option(help="Compare a folder with the list that an import left in it.")
+    ] = None,
+    *,
+    uploaded: Uploaded = False,
+    as_json: AsJson = False,
+) -> int:
+    """Say whether cards may be formatted: where each file of them stands, without copying anything."""
+    from syncd.cli import context
+    from syncd.cli.carding import look_at_card, open_to_look
+    from syncd.cli.stopping import stopping_on_signals
+    from syncd.cli.words import absolute
+    from syncd.errors import UsageError
+
+    if bool(sources) == (check is not None):
+        raise UsageError("`syncd card` takes SOURCE..., or --check MANIFEST")
+    if check is not None:
+        from syncd.cli.cardcheck import check_manifest
+
+        return check_manifest(check, as_json=as_json)
+    settings: Settings = context.load_settings()
+    stop = threading.Event()
+    with open_to_look(settings) as store, stopping_on_signals(stop), _pace(quiet=as_json) as pace:
+        outcomes = [
+            look_at_card(settings, store, absolute(source), pace, stop, uploaded=uploaded) for source in sources or ()
+        ]
+    return _tell(outcomes, as_json=as_json)
+
+
+def _tell(outcomes: Sequence[Outcome], *, as_json: bool) -> int:
+    from syncd.cli.cardtext import report_json, report_lines
+    from syncd.cli.output import answer, answer_json
+
+    codes = {outcome.report.exit_code for outcome in outcomes}
+    code = next(code for code in _PRECEDENCE if code in codes)
+    if as_json:
+        safe = all(outcome.report.is_safe for outcome in outcomes)
+        found: dict[str, Any] = {"safe_to_format": safe, "exit_code": code}
+        answer_json({**found, "cards": [report_json(outcome) for outcome in outcomes]})
+        return code
+    for outcome in outcomes:
+        for line in report_lines(outcome):
+            answer(line)
+    return code
+
+
+@contextmanager
+def _pace(*, quiet: bool) -> Iterator[Pace]:
+    import sys
+
+    from syncd.cli.cardbar import BarPace, PlainPace
+
+    if quiet or not sys.stderr.isatty():
+        yield PlainPace(quiet=quiet)
+        return
+    bar = BarPace()
+    with bar.drawing():
+        yield bar
