@@ -16,6 +16,7 @@ def register(app: typer.Typer) -> None:
     app.command("run")(syncing.run)
     app.command("sync")(syncing.sync)
     app.command("status")(asking.status)
+    app.command("plan")(asking.plan)
     app.command("list")(asking.list_places)
     app.command("why")(asking.why)
     app.command("inspect")(asking.inspect)

@@ -17,6 +17,7 @@ from sqlalchemy.exc import IntegrityError
 from syncd.errors import IllegalMoveError, LedgerError
 from syncd.ledger.guard import Mark, MarkFile
 from syncd.ledger.outcomes import Answer, Kept, OutcomeFile, Receipt
+from syncd.ledger.outlook import sent_since
 from syncd.ledger.rows import Off, Owed, capture_of, group_by_photo, metadata_json
 from syncd.ledger.schema import entries, history, requests, sent
 from syncd.ledger.sightings import owe_orphaned_edits
@@ -257,8 +258,7 @@ class Queue:
 
     def sent_since(self, since: float) -> int:
         """Count the files that were, or may have been, stored since a time: what a daily budget has paid for."""
-        with self._store.read() as connection:
-            return int(connection.execute(_SENT_SINCE, {"since": since}).scalar_one())
+        return sent_since(self._store, since)
 
     def defer(self, entry_id: int, due_at: float) -> None:
         """Have a READY entry wait, without a move: its file cannot be opened at the moment."""
@@ -457,10 +457,6 @@ _FILES_SENDING = (
     .where(sent.c.request_id == bindparam("request_id"), entries.c.state == State.SENDING)
     .order_by(sent.c.position)
 )
-_SENT_SINCE = text("""
-    SELECT coalesce(sum(files), 0) FROM requests
-    WHERE sent_at >= :since AND (outcome IS NULL OR outcome IN ('stored', 'unanswered'))
-""")
 _SENT_WITH = text("UPDATE entries SET sent_metadata = :metadata WHERE id = :entry_id")
 _REQUEST = text("SELECT outcome FROM requests WHERE id = :request_id")
 _HOLDER = text("SELECT id FROM entries WHERE image_id = :image_id")

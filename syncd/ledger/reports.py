@@ -136,22 +136,6 @@ def status(store: Store) -> Status:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Outstanding:
-    """What would be sent: photos, their bytes, and how many groups of equal capture metadata they form."""
-
-    photos: int
-    bytes: int
-    groups: int
-
-
-def owed(store: Store) -> Outstanding:
-    """Count what is owed."""
-    with store.read() as connection:
-        row = connection.execute(_OWED).one()
-    return Outstanding(row.photos, row.total, row.groups)
-
-
 def listed(store: Store) -> Iterator[Listed]:
     """Give every present place, by root, folder and name; streamed, so that memory does not grow with the library."""
     with store.read() as connection:
@@ -226,10 +210,6 @@ def _listed(row: Row[Any]) -> Listed:
 
 
 _STATES = text("SELECT state, withdrawn, count(*) AS entries FROM entries GROUP BY state, withdrawn")
-_OWED = text("""
-    SELECT count(*) AS photos, coalesce(sum(size), 0) AS total, count(DISTINCT group_key) AS groups
-    FROM entries WHERE state = 'ready' AND withdrawn = 0
-""")
 _ASIDE = text("""
     SELECT aside.reason, count(*) AS files
     FROM aside JOIN folders ON folders.id = aside.folder_id JOIN roots ON roots.id = folders.root_id

@@ -1,4 +1,4 @@
-"""`status`, `list`, `why`, `inspect`: what the ledger and the files say. Nothing here changes anything."""
+"""`status`, `plan`, `list`, `why`, `inspect`: what the ledger and the files say. Nothing here changes anything."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ def status(*, as_json: AsJson = False) -> int:
     """Count what is uploaded, owed, held back, ignored."""
     from syncd.cli.around import look_around
     from syncd.cli.output import answer, answer_json
+    from syncd.cli.planning import forecast
     from syncd.cli.summary import status_json, status_lines
     from syncd.ledger import reports
 
@@ -26,10 +27,43 @@ def status(*, as_json: AsJson = False) -> int:
     with _open_for_reading(settings) as store:
         counts = reports.status(store)
         around = look_around(settings, store, counts)
+        ahead, ahead_json = forecast(settings, store)
     if as_json:
-        answer_json(status_json(counts, around))
+        answer_json(status_json(counts, around) | {"forecast": ahead_json})
     else:
         for line in status_lines(counts, around):
+            answer(line)
+        if ahead is not None:
+            answer(f"ahead: {ahead}")
+    return 0
+
+
+def plan(
+    time_tolerance: Annotated[str | None, typer.Option(help="What if time could differ by so much (60s).")] = None,
+    place_tolerance: Annotated[str | None, typer.Option(help="What if places could differ so much (100m).")] = None,
+    *,
+    as_json: AsJson = False,
+) -> int:
+    """Tell how many requests what is owed takes, and when it is done.
+
+    From the ledger, without sending anything: by the settings, and with tolerances that would save requests.
+    """
+    from syncd.cli.output import answer, answer_json
+    from syncd.cli.planning import SUGGESTED, plan_json, plan_lines, planned
+    from syncd.cli.words import metres_of, seconds_of
+    from syncd.upload.packing import Tolerance
+
+    tolerances = SUGGESTED
+    if time_tolerance is not None or place_tolerance is not None:
+        seconds = seconds_of(time_tolerance or "0s", "--time-tolerance")
+        tolerances = (Tolerance(seconds, metres_of(place_tolerance or "0m", "--place-tolerance")),)
+    settings = _settings()
+    with _open_for_reading(settings) as store:
+        found = planned(settings, store, tolerances=tolerances)
+    if as_json:
+        answer_json(plan_json(found))
+    else:
+        for line in plan_lines(found):
             answer(line)
     return 0
 

@@ -50,7 +50,7 @@ def sync(
     with _joined(settings, signals, dry_run=dry_run, quiet=as_json) as joined:
         if dry_run:
             once.scan_only(joined, wait=seconds, stop=signals.stop, wake=signals.wake)
-            return _print_plan(joined.store, as_json=as_json)
+            return _print_plan(settings, joined.store, as_json=as_json)
         with _on_signals(signals):
             result = once.sync(joined, wait=seconds, stop=signals.stop, wake=signals.wake)
         status = joined.status()
@@ -78,7 +78,7 @@ def _leave_to_the_daemon(settings: Settings, *, dry_run: bool, as_json: bool) ->
     if dry_run:
         message(f"{holder} watches the folders; this is what it has found so far")
         with open_for_reading(path) as store:
-            return _print_plan(store, as_json=as_json)
+            return _print_plan(settings, store, as_json=as_json)
     with open_for_single_moves(path) as store:
         Wishes(store).ask_for_scan(SystemClock().now())
     raise LockedError(
@@ -146,13 +146,15 @@ def _on_signals(signals: Signals, *, reloads: bool = False) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _print_plan(store: Store, *, as_json: bool) -> int:
-    from syncd.cli.output import amount, answer, answer_json, size
-    from syncd.ledger.reports import owed
+def _print_plan(settings: Settings, store: Store, *, as_json: bool) -> int:
+    from syncd.cli.output import answer, answer_json
+    from syncd.cli.planning import plan_json, plan_lines, planned
 
-    total = owed(store)
+    plan = planned(settings, store)
     if as_json:
-        answer_json({"photos": total.photos, "bytes": total.bytes, "requests_at_least": total.groups})
+        answer_json(plan_json(plan))
     else:
-        answer(f"{amount(total.photos, 'photo')} would be sent, {size(total.bytes)}; nothing was sent.")
+        for line in plan_lines(plan):
+            answer(line)
+        answer("nothing was sent")
     return 0
