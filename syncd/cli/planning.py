@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from syncd.cli.output import amount, moment, size
+from syncd.cli.output import moment
 from syncd.daemon.clock import local_midnight, next_local_midnight
+from syncd.figures import amount, size
 from syncd.ledger import outlook
 from syncd.ledger.outlook import Outlook
 from syncd.ledger.store import Store, fact
