@@ -290,6 +290,8 @@ class Intake:
             self._replacements.forget(place)
 
     def _consider(self, root: Root, place: PlacePath, look: Look, *, is_known: bool) -> None:
+        if self._replacements.keeps(place, look):
+            return
         self._replacements.forget(place)
         self._progress(look.size / SLOWEST_DISK)
         settled = self._settling.look(place, look, self._clock.now(), self._clock.monotonic())

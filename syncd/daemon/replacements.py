@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from syncd.ledger.sightings import Sighting
-from syncd.model import PlacePath
+from syncd.model import Look, PlacePath
 
 MOST: Final = 100
 """So many known places of one root may show another picture within one scan, or within `WINDOW`."""
@@ -53,6 +53,12 @@ class Replacements:
         seen[sighting.place] = of_root.last = now
         of_root.kept[sighting.place] = sighting
         return len(seen) > MOST
+
+    def keeps(self, place: PlacePath, look: Look) -> bool:
+        """Tell whether what this look shows is kept back already: looking again must not begin its wait anew."""
+        of_root = self._roots.get(place.root)
+        kept = of_root.kept.get(place) if of_root is not None else None
+        return kept is not None and kept.look == look
 
     def take(self, root: bytes | None = None) -> list[Sighting]:
         """Give what is kept back, of one root or of all: it is daily work."""

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 from syncd.daemon.replacements import MOST, QUIET, WINDOW, Replacements
 from tests.fakes.ledgers import photo, sighting
 
@@ -59,3 +61,13 @@ def test_a_persons_word_lasts_for_a_while() -> None:
     assert replacements.allowed(ROOT, 11.0)
     assert not replacements.allowed(ROOT, 10.0 + WINDOW)
     assert not replacements.allowed(b"/other", 11.0)
+
+
+def test_another_look_at_what_is_kept_back_does_not_begin_its_wait_anew() -> None:
+    replacements = Replacements()
+    kept = sighting(b"a.jpg", photo(1))
+    replacements.keep(kept, 100.0)
+    assert replacements.keeps(kept.place, kept.look)
+    assert not replacements.keeps(kept.place, replace(kept.look, mtime_ns=1))
+    replacements.take_quiet(100.0 + QUIET)
+    assert not replacements.keeps(kept.place, kept.look)
