@@ -27,13 +27,13 @@ __all__ = [
 
 
 def answer(line: str = "") -> None:
-    """Print a line of an answer. What comes from files must have been made printable before."""
-    sys.stdout.write(line + "\n")
+    """Print a line of an answer. Whatever is in it, it stays one line and acts on no terminal."""
+    sys.stdout.write(printable(line) + "\n")
 
 
 def message(line: str) -> None:
-    """Print a message for the person, beside the answer."""
-    sys.stderr.write(line + "\n")
+    """Print a message for the person, beside the answer: one line, that acts on no terminal."""
+    sys.stderr.write(printable(line) + "\n")
     sys.stderr.flush()
 
 
