@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import resource
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -92,6 +93,8 @@ def assembled(
 ) -> Iterator[Assembly]:
     """Do the same where the caller holds the instance lock. `vigil` hears of the progress of every thread."""
     os.umask(0o077)
+    # A core would hold the key, and lie about wherever the system puts it.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     path = ledger_path(settings)
     clock = SystemClock()
     vigil = vigil or Vigil(clock.monotonic)

@@ -115,6 +115,12 @@ class Program:
     def __exit__(self, *_: object) -> None:
         for running in self._started:
             running.kill()
+        assert not self.leaks(), "P2: the API key is where it must not be"
+
+    def leaks(self) -> list[Path]:
+        """Name every file that holds the key: ledger, log, output, whatever the program left anywhere but the key."""
+        written = (path for path in self.home.rglob("*") if path.is_file() and not path.is_relative_to(self.library))
+        return [path for path in written if path != self.key_file and KEY.encode() in path.read_bytes()]
 
     def use_key(self, key: str) -> None:
         self.key_file.write_text(key + "\n", encoding="ascii")

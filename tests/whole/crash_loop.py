@@ -110,6 +110,7 @@ class Stage:
         found += self._lost()
         found += wrong_with_the_ledger(self.program.ledger)
         found += [f"{path} was touched" for path, before in self._photos.items() if looks(path) != before]
+        found += [f"{path} holds the API key" for path in self.program.leaks()]
         return found + self.server.account.violations
 
     def _lost(self) -> Iterator[str]:

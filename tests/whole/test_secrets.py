@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import subprocess
 from pathlib import Path
@@ -28,16 +29,15 @@ def test_p2_the_key_is_in_no_output_no_file_and_no_process_but_the_one_that_send
         assert KEY not in ended.out + ended.err
         assert "Traceback" not in ended.err
     assert any(request.header("Authorization") == KEY for request in server.uploads)
-    for path in program.home.rglob("*"):
-        if path.is_file() and path != program.key_file:
-            assert KEY.encode() not in path.read_bytes(), path
+    assert not program.leaks(), "and so after every test that starts the program: see Program"
 
 
 def test_p2_the_worker_has_no_key_and_a_crash_tells_none(program: Program, server: FaultServer) -> None:
     program.key_file.unlink()
     program.write_config(api={"key_file": ""})
     program.photo("a.jpg")
-    running = program.start("run", env={"SYNCD_API_KEY": KEY})
+    with_cores = ["sh", "-c", 'ulimit -S -c "$(ulimit -H -c)"; exec "$@"', "sh"]
+    running = program.start("run", env={"SYNCD_API_KEY": KEY}, before=with_cores)
     server.wait_for_stored(1, 20)
     workers = children_of(running.pid)
     assert workers, "the extraction worker runs for a while"
@@ -45,6 +45,9 @@ def test_p2_the_worker_has_no_key_and_a_crash_tells_none(program: Program, serve
         proc = Path(f"/proc/{worker}")
         assert KEY.encode() not in (proc / "environ").read_bytes() + (proc / "cmdline").read_bytes()
     assert KEY.encode() not in Path(f"/proc/{running.pid}/cmdline").read_bytes()
+    for process in (running.pid, *workers):
+        limits = Path(f"/proc/{process}/limits").read_text("ascii")
+        assert re.search(r"Max core file size +0 +0 ", limits), "a core would hold the key"
     running.process.kill()
     eventually(lambda: not any(alive(worker) for worker in workers))
     assert KEY not in running.said
