@@ -29,7 +29,7 @@ class State(StrEnum):
 
 
 MOVES: Final[Mapping[State, frozenset[State]]] = {
-    State.READY: frozenset({State.SENDING, State.UNFIT}),
+    State.READY: frozenset({State.SENDING, State.UNFIT, State.UNANSWERED}),
     State.SENDING: frozenset({State.UPLOADED, State.READY, State.REFUSED, State.UNANSWERED}),
     State.UPLOADED: frozenset(),
     State.UNANSWERED: frozenset({State.UPLOADED, State.READY, State.REFUSED}),

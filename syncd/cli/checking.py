@@ -135,7 +135,9 @@ def _ledger(settings: Settings) -> Iterator[Finding]:
         yield Finding(Level.PROBLEM, "ledger", error.message, error.hint)
         return
     if damage:
-        yield Finding(Level.PROBLEM, "ledger", "; ".join(damage[:3]), "put the last good backup in its place")
+        yield Finding(
+            Level.PROBLEM, "ledger", "; ".join(damage[:3]), "`syncd ledger restore` puts a backup in its place"
+        )
 
 
 def _nearest(folder: Path) -> Path:

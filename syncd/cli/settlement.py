@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 from syncd.daemon.clock import SystemClock
 from syncd.daemon.lock import InstanceLock
 from syncd.daemon.pipeline import OTHER_ACCOUNT
 from syncd.ledger.account import keep
+from syncd.ledger.adoption import Adopted
+from syncd.ledger.doubt import doubt, end_doubt
+from syncd.ledger.exchange import adopt
 from syncd.ledger.guard import MarkFile
 from syncd.ledger.migrate import open_for_single_moves, open_ledger
 from syncd.ledger.outcomes import OutcomeFile
 from syncd.ledger.queue import Queue
+from syncd.ledger.restore import PutBack, put_aside, rebuild, restore
 from syncd.upload.pace import Gate, released
 
 
@@ -26,25 +29,40 @@ def adopt_account(ledger: Path, base_url: str, key: str) -> None:
             queue.set_gate(released(gate).to_json())
 
 
+def put_back(ledger: Path, source: Path, *, complete: bool) -> PutBack:
+    """Put a backup in the ledger's place. Raises LockedError beside a daemon."""
+    with InstanceLock(ledger):
+        return restore(ledger, source, complete=complete, now=SystemClock().now())
+
+
+def make_of_export(ledger: Path, source: Path, *, complete: bool) -> tuple[PutBack, Adopted]:
+    """Make a ledger from an export where there is none, or a damaged one. Raises LockedError beside a daemon."""
+    with InstanceLock(ledger):
+        return rebuild(ledger, source, complete=complete, now=SystemClock().now())
+
+
+def adopt_export(ledger: Path, source: Path) -> Adopted:
+    """Add what an export knows to the ledger. Raises LockedError beside a daemon."""
+    now = SystemClock().now()
+    with InstanceLock(ledger), open_ledger(ledger, now=now) as store:
+        return adopt(store, source, now)
+
+
+def believe(ledger: Path, *, resend: bool) -> int | None:
+    """End the doubt about a ledger that was put back; give how many photos are owed again, None: there was no doubt.
+
+    Raises LockedError beside a daemon.
+    """
+    now = SystemClock().now()
+    with InstanceLock(ledger), open_ledger(ledger, now=now) as store, store.write() as connection:
+        return None if doubt(connection) is None else end_doubt(connection, now, resend=resend)
+
+
 def begin_anew(ledger: Path) -> Path:
     """Put the ledger of the account before aside, whole; give where it is kept. Raises LockedError beside a daemon."""
     with InstanceLock(ledger):
         open_for_single_moves(ledger).close()
-        kept = _unused(ledger.with_name(f"{ledger.name}.account-until-{time.strftime('%Y%m%d-%H%M%S')}"))
-        for suffix in ("-wal", "-shm", ""):
-            part = ledger.with_name(ledger.name + suffix)
-            if part.exists():
-                part.rename(kept.with_name(kept.name + suffix))
-        for beside in (MarkFile(ledger).path, OutcomeFile(ledger).path):
-            if beside.exists():
-                beside.rename(kept.with_name(kept.name + beside.suffix))
+        beside = (MarkFile(ledger).path, OutcomeFile(ledger).path)
+        kept = put_aside(ledger, "account-until", beside=beside)
+        assert kept is not None, "it was opened just now"  # noqa: S101
         return kept
-
-
-def _unused(path: Path) -> Path:
-    """Give the path, or one beside it: a ledger that was put aside in the same second must not be replaced."""
-    number, candidate = 1, path
-    while candidate.exists():
-        number += 1
-        candidate = path.with_name(f"{path.name}-{number}")
-    return candidate

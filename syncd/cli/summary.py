@@ -12,6 +12,7 @@ from syncd.daemon.dispatch import Rest
 from syncd.daemon.once import Result
 from syncd.daemon.standing import Waiting
 from syncd.daemon.windows import shut
+from syncd.ledger.doubt import Doubt
 from syncd.ledger.reports import Status
 from syncd.ledger.sightings import Recorded
 from syncd.ledger.wishes import PersonPause
@@ -65,6 +66,7 @@ def status_json(status: Status, around: Around | None = None) -> dict[str, Any]:
         else {"reason": str(waiting.reason), "detail": waiting.detail, "until": moment(waiting.until)},
         "held_by": around.holder,
         "requests": status.requests,
+        "in_doubt_since": moment(status.doubt.since) if status.doubt else None,
         "next_lookup": moment(status.lookup_at),
         "last_scan": moment(status.last_scan_at),
     }
@@ -93,7 +95,16 @@ def status_lines(status: Status, around: Around | None = None) -> Iterator[str]:
     for folder in status.held_folders:
         yield f"held since {local_moment(folder.since)}: {path_text(folder.root)} ({printable(folder.reason)})"
         yield "  look at them; `syncd release` with its path goes on, and each is then uploaded and billed"
+    if status.doubt is not None:
+        yield from _doubt(status.doubt)
     yield from _standing(status, around or Around())
+
+
+def _doubt(doubt: Doubt) -> Iterator[str]:
+    missing = "requests" if doubt.made is None else amount(doubt.made - doubt.known, "request")
+    yield f"the ledger was put back on {local_moment(doubt.since)} and does not know of {missing} made before that"
+    yield "  photos that may be among them are unanswered, and not sent; `syncd ledger adopt` with an export that knows"
+    yield "  them settles it, and so does `syncd ledger believe --resend` (at the risk of second copies) or `--keep`"
 
 
 def _standing(status: Status, around: Around) -> Iterator[str]:

@@ -434,6 +434,8 @@ class Intake:
             self._voice.say(Said.RECORDED, path, f"not to be uploaded: {sighting.unwanted}")
         elif result is Recorded.UNFIT:
             self._voice.say(Said.UNFIT, path, str(sighting.unfit))
+        elif result is Recorded.DOUBTFUL:
+            self._voice.say(Said.UNANSWERED, path, "the ledger was put back, and it may be stored already")
         elif result is Recorded.OWED:
             self._voice.say(Said.RECORDED, path, "")
         elif result is Recorded.EDIT:

@@ -48,7 +48,8 @@ class Result:
         outstanding = self.paused is not None or self.rest is Rest.BUDGET or self.owed_later or self.lookups_outstanding
         if self.interrupted or outstanding or self.unsettled:
             return 75
-        arose = self.outcomes[State.REFUSED] + self.outcomes[State.UNANSWERED] + self.recorded[Recorded.UNFIT]
+        arose = self.outcomes[State.REFUSED] + self.outcomes[State.UNANSWERED]
+        arose += self.recorded[Recorded.UNFIT] + self.recorded[Recorded.DOUBTFUL]
         return 3 if arose or self.unreadable or self.held else 0
 
 

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, bindparam, text, update
 
+from syncd.ledger.doubt import doubt, doubt_entry
 from syncd.ledger.queue import move
 from syncd.ledger.rows import capture_of
 from syncd.ledger.schema import places
@@ -45,8 +46,11 @@ def refit(store: Store, max_file_bytes: int, now: float) -> int:
         if fact(connection, "max_file_bytes") == max_file_bytes:
             return 0
         moved = 0
+        in_doubt = doubt(connection) is not None
         for row in connection.execute(_FIT_NOW, {"most": max_file_bytes}).all():
             moved += move(connection, row.id, State.UNFIT, State.READY, "max_file_bytes was raised", now)
+            if in_doubt:
+                doubt_entry(connection, row.id, now)
         for row in connection.execute(_UNFIT_NOW, {"most": max_file_bytes}).all():
             moved += move(connection, row.id, State.READY, State.UNFIT, str(too_large(row.size, max_file_bytes)), now)
         set_fact(connection, "max_file_bytes", max_file_bytes)

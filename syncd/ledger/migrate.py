@@ -174,7 +174,8 @@ def _refuse_a_damaged_one(path: Path) -> None:
     if found:
         raise LedgerError(
             f"the ledger {path} is damaged: {'; '.join(found[:3])}",
-            hint="Nothing was uploaded. Put the last good backup in its place.",
+            hint="Nothing was uploaded. `syncd ledger restore` puts a backup in its place, "
+            "`syncd ledger import` an export.",
         )
 
 
@@ -183,7 +184,8 @@ def _refuse_a_missing_ledger(path: Path, mark: Mark | None) -> None:
         return
     raise LedgerError(
         f"the ledger {path} is gone, or empty, although there was one ({mark.requests} requests)",
-        hint="Put it back, from a backup if need be. Only if you want everything uploaded, and billed, again: "
+        hint="Put it back, with `syncd ledger restore` (a backup) or `syncd ledger import` (an export). "
+        "Only if you want everything uploaded, and billed, again: "
         f"delete {MarkFile(path).path} and start again.",
     )
 
@@ -222,8 +224,9 @@ def _compare_with_mark(store: Store, mark: Mark, found: str | None) -> None:
     age = time.strftime("%Y-%m-%d %H:%M", time.localtime(store.path.stat().st_mtime))
     raise LedgerError(
         f"the ledger {store.path} (changed {age}) {what}",
-        hint="Put the newest one back. If it is lost, what was uploaded since would be uploaded, and billed, again; "
-        f"only if you accept that: delete {MarkFile(store.path).path} and start again.",
+        hint="Put the newest one back. If it is lost: `syncd ledger restore` with this file goes on with it, and holds "
+        "what may have been uploaded since. Only if you want that uploaded, and billed, again: "
+        f"delete {MarkFile(store.path).path} and start again.",
     )
 
 

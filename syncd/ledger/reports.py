@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import Row, text
 
+from syncd.ledger.doubt import Doubt, doubt
 from syncd.ledger.holds import HELD_FOLDERS, HeldFolder
 from syncd.ledger.rows import capture_of
 from syncd.ledger.store import Store, fact
@@ -48,6 +49,8 @@ class Status:
     requests: int
     lookup_at: float | None
     last_scan_at: float | None
+    doubt: Doubt | None
+    """What a ledger that was put back does not know."""
     gate: Any
     """The gate before all that leaves, as upload.pace keeps it."""
 
@@ -132,6 +135,7 @@ def status(store: Store) -> Status:
             requests=one.requests,
             lookup_at=one.lookup_at,
             last_scan_at=one.last_scan_at,
+            doubt=doubt(connection),
             gate=fact(connection, "gate"),
         )
 

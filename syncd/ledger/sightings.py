@@ -9,10 +9,11 @@ from typing import Final
 
 from sqlalchemy import Connection, bindparam, select, text, update
 
+from syncd.ledger.doubt import doubt, doubt_entry, is_doubtful
 from syncd.ledger.rows import photo_row, signed, unfit_of
 from syncd.ledger.schema import entries, history, photos, places
 from syncd.ledger.store import Store, fact
-from syncd.ledger.territory import Territory
+from syncd.ledger.territory import BACKLOG, Territory
 from syncd.lifecycle import State
 from syncd.model import Look, Photo, PlacePath, Unfit, UnfitCode
 from syncd.printable import path_text
@@ -50,6 +51,7 @@ class Recorded(StrEnum):
     UNFIT = "unfit"
     KNOWN = "known already"
     EDIT = "metadata-only edit of a known photo"
+    DOUBTFUL = "may be stored: the ledger was put back"
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +140,10 @@ class Sightings:
             return Recorded.KNOWN
         lane = self._territory.lane(connection, sighting.place.root)
         key = sighting.namespace if self._policy.per_namespace else ""
-        make_entry(connection, _NewEntry(photo_id, key, lane, sighting), now)
-        return Recorded.UNFIT if sighting.unfit else Recorded.OWED
+        doubtful = make_entry(connection, _NewEntry(photo_id, key, lane, sighting), now)
+        if sighting.unfit:
+            return Recorded.UNFIT
+        return Recorded.DOUBTFUL if doubtful else Recorded.OWED
 
     def _is_covered(self, connection: Connection, photo_id: int, sighting: Sighting) -> bool:
         if self._policy.per_namespace:
@@ -159,8 +163,8 @@ class _NewEntry:
     sighting: Sighting
 
 
-def make_entry(connection: Connection, new: _NewEntry, now: float) -> None:
-    """Make the entry that a sighting owes, with the first row of its history."""
+def make_entry(connection: Connection, new: _NewEntry, now: float) -> bool:
+    """Make the entry that a sighting owes, with the first row of its history; tell whether it may be stored already."""
     sighting = new.sighting
     values = {
         "photo_id": new.photo_id,
@@ -171,17 +175,27 @@ def make_entry(connection: Connection, new: _NewEntry, now: float) -> None:
         "size": sighting.photo.size,
     }
     unfit = str(sighting.unfit) if sighting.unfit else None
-    _insert_entry(connection, values, unfit, f"seen at {path_text(sighting.place.path)}", now)
+    doubtful = is_doubtful(doubt(connection), sighting.look.mtime_ns / 1e9, first_scan=new.lane == BACKLOG)
+    _insert_entry(connection, values, unfit, f"seen at {path_text(sighting.place.path)}", now, doubtful=doubtful)
+    return doubtful
 
 
 def _insert_entry(
-    connection: Connection, values: Mapping[str, object], unfit: str | None, reason: str, now: float
+    connection: Connection,
+    values: Mapping[str, object],
+    unfit: str | None,
+    reason: str,
+    now: float,
+    *,
+    doubtful: bool,
 ) -> None:
     state = State.READY if unfit is None else State.UNFIT
     row = {**values, "state": state, "reason": unfit, "due_at": now, "arrived_at": now}
     entry_id = connection.execute(entries.insert(), row).lastrowid
     first = {"entry_id": entry_id, "at": now, "after": state, "reason": unfit or reason}
     connection.execute(history.insert(), first)
+    if doubtful and state is State.READY:
+        doubt_entry(connection, entry_id, now)
 
 
 def covers(connection: Connection, photo_id: int, namespace: str) -> bool:
@@ -211,7 +225,8 @@ def owe_namespace(connection: Connection, photo_id: int, namespace: str, now: fl
         "size": row.size,
     }
     unfit = (row.reason or "unfit") if row.state == State.UNFIT else None
-    _insert_entry(connection, values, unfit, f"the rules put it into the namespace {namespace}, too", now)
+    said = f"the rules put it into the namespace {namespace}, too"
+    _insert_entry(connection, values, unfit, said, now, doubtful=doubt(connection) is not None)
 
 
 def refresh_withdrawn(connection: Connection, photo_id: int) -> None:
@@ -240,7 +255,8 @@ def owe_orphaned_edits(connection: Connection, photo_id: int, now: float) -> Non
         if unfit is None and most is not None and orphan.size > most:
             unfit = too_large(orphan.size, most)
         reason = "its earlier bytes are gone and were never stored"
-        _insert_entry(connection, values, str(unfit) if unfit else None, reason, now)
+        doubtful = doubt(connection) is not None
+        _insert_entry(connection, values, str(unfit) if unfit else None, reason, now, doubtful=doubtful)
         refresh_withdrawn(connection, orphan.id)
 
 

@@ -159,6 +159,6 @@ def _translated(path: Path) -> Iterator[None]:
         said = printable(str(error.orig), 200)
         raise LedgerError(
             f"the ledger {path} is damaged: {said}",
-            hint="Nothing was uploaded. Put the last good backup back (`syncd ledger backup` makes them), "
-            "or ask for help with this message. An empty ledger would upload, and bill, everything again.",
+            hint="Nothing was uploaded. `syncd ledger restore` puts a backup in its place, `syncd ledger import` an "
+            "export. An empty ledger would upload, and bill, everything again.",
         ) from error

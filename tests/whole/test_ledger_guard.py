@@ -77,6 +77,41 @@ def test_b7_a_ledger_that_is_gone_emptied_older_or_damaged_uploads_nothing(
     assert len(server.uploads) == sent
 
 
+def test_b7_a_lost_or_older_ledger_comes_back_and_nothing_is_paid_for_twice(
+    program: Program, server: FaultServer
+) -> None:
+    program.photo("first.jpg")
+    assert program.sync().code == 0
+    backup = program.home / "backup.db"
+    assert program.call("ledger", "backup", str(backup)).code == 0
+    program.photo("second.jpg")
+    assert program.sync().code == 0
+    export = program.home / "export.jsonl"
+    export.write_text(program.call("ledger", "export").out)
+    sent = len(server.uploads)
+
+    for path in program.ledger.parent.glob("ledger.db*"):
+        if not path.name.endswith((".mark", ".lock")):
+            path.unlink()
+    assert "`syncd ledger restore`" in program.sync().err
+    restored = program.call("ledger", "restore", str(backup))
+    assert restored.code == 0, restored.err
+    assert "it knows 1 request, and 2 were made" in restored.out
+    ended = program.sync()
+    assert (ended.code, ended.json["status"]["entries"]["unanswered"]) == (3, 1)
+    assert ended.json["status"]["in_doubt_since"] is not None
+    assert "the doubt about the ledger is over" in program.call("ledger", "adopt", str(export)).out
+
+    damage(program.ledger)
+    assert program.sync().code == 78
+    rebuilt = program.call("ledger", "import", str(export))
+    assert rebuilt.code == 0, rebuilt.err
+    assert "2 photos adopted as uploaded" in rebuilt.out
+    assert program.sync().json["status"]["entries"]["uploaded"] == 2
+    assert len(server.uploads) == sent
+    assert {row["image_id"] for row in program.listed().values()} == {str(image.id) for image in server.stored}
+
+
 def keep(program: Program, name: str) -> Path:
     """Copy the ledger without its mark, as a backup by hand does when nothing runs."""
     folder = program.home / name

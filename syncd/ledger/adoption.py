@@ -1,0 +1,204 @@
+"""What a ledger learns from an export: never less than it knows, and always in favour of not paying twice."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import Connection, text
+
+from syncd.ledger.doubt import REASON, doubt, end_doubt
+from syncd.ledger.lookups import forget_if_settled
+from syncd.ledger.queue import Receipt, settle_one
+from syncd.ledger.schema import entries, history, photos
+from syncd.ledger.sightings import refresh_withdrawn
+from syncd.ledger.store import fact
+from syncd.ledger.territory import BACKLOG
+from syncd.lifecycle import State
+
+_LEARNED: Final = frozenset({State.UPLOADED, State.UNANSWERED, State.REFUSED})
+_ON_THE_WAY: Final[Mapping[State, tuple[State, ...]]] = {
+    State.READY: (State.UNANSWERED,),
+    State.REFUSED: (State.READY, State.UNANSWERED),
+    State.UNFIT: (State.READY, State.UNANSWERED),
+    State.UNANSWERED: (),
+    State.SENDING: (),
+    State.UPLOADED: (),
+}
+"""The moves from each state before the one to UPLOADED."""
+
+
+@dataclass(slots=True)
+class Adopted:
+    """What came of an adoption: photos that are uploaded or maybe uploaded, new to the ledger or settled in it."""
+
+    uploaded: int = 0
+    unanswered: int = 0
+    refused: int = 0
+    known: int = 0
+    """Nothing new in it."""
+    conflicts: int = 0
+    """The ledger has another image id for the photo, or another photo for the image id: left as it is."""
+    owed_again: int = 0
+    """Photos that were in doubt, and are not: the export knows of every request, and not of them."""
+    doubt_ended: bool = False
+
+
+class Adoption:
+    """Adopts the photos of one export, in its order. An original always comes before its edits."""
+
+    def __init__(self, ledger_id: str, requests: int, exported_at: str) -> None:
+        self._ledger_id = ledger_id
+        self._requests = requests
+        self._reason = f"adopted from an export of {exported_at}"
+        self._came = Adopted()
+
+    def photo(self, connection: Connection, line: Mapping[str, Any], now: float) -> None:
+        """Adopt one photo of the export with its entries."""
+        photo_id = connection.execute(_PHOTO, {"digest": line["sha256"]}).scalar()
+        if photo_id is None:
+            photo_id = _new_photo(connection, line, now)
+        for entry in line["entries"]:
+            state = State.UNANSWERED if entry["state"] == State.SENDING else State(entry["state"])
+            if state in _LEARNED:
+                self._entry(connection, photo_id, state, entry, now)
+        refresh_withdrawn(connection, photo_id)
+
+    def end(self, connection: Connection, now: float) -> Adopted:
+        """End a doubt that the export has answered: it is of this very ledger, and knows every request ever made."""
+        about = doubt(connection)
+        own = fact(connection, "ledger_id") == self._ledger_id
+        if own and about is not None and about.made is not None and self._requests >= about.made:
+            self._came.owed_again = end_doubt(connection, now, resend=True)
+            self._came.doubt_ended = True
+        return self._came
+
+    def _entry(self, connection: Connection, photo_id: int, state: State, entry: Mapping[str, Any], now: float) -> None:
+        namespace = entry.get("namespace") or ""
+        row = connection.execute(_ENTRY, {"photo_id": photo_id, "key": entry["key"], "namespace": namespace}).first()
+        image_id = entry.get("image_id")
+        holder = connection.execute(_HOLDER, {"image_id": image_id}).scalar() if image_id else None
+        if holder is not None and (row is None or holder != row.id):
+            self._came.conflicts += 1
+            # Whatever that means, it was uploaded: it must not be sent again by itself.
+            said = f"an export has image id {image_id} for it, which another photo has already"
+            unknown = {**entry, "image_id": None, "reason": said}
+            self._entry(connection, photo_id, State.UNANSWERED, unknown, now)
+        elif row is None:
+            self._make(connection, photo_id, state, entry, now)
+        elif row.state == State.UPLOADED and image_id is not None and image_id != row.image_id:
+            if row.namespace or not entry["key"]:
+                self._came.conflicts += 1
+            else:
+                self._make(connection, photo_id, state, entry, now)
+        elif row.state != State.UPLOADED and state is State.UPLOADED:
+            self._came.uploaded += 1
+            for to in _ON_THE_WAY[State(row.state)]:
+                row = self._settle(connection, row, Receipt(row.id, to, self._reason), now)
+            self._settle(connection, row, Receipt(row.id, State.UPLOADED, self._reason, image_id), now)
+            forget_if_settled(connection, row.id)
+            sent = {"entry_id": row.id, "metadata": _metadata(entry), "at": _uploaded_at(entry, now)}
+            connection.execute(_SENT_WITH, sent)
+        elif state is State.UNANSWERED and (row.state == State.READY or _in_doubt(row)):
+            self._came.unanswered += 1
+            said = entry.get("reason") or self._reason
+            self._settle(connection, row, Receipt(row.id, State.UNANSWERED, said), now)
+            # In doubt it was unanswered before, and is so for another reason now: the end of the doubt leaves it so.
+            connection.execute(_BECAUSE, {"entry_id": row.id, "reason": said})
+            _looked_up(connection, row.id, entry, now)
+        elif state is State.REFUSED and _in_doubt(row):
+            self._came.refused += 1
+            self._settle(connection, row, Receipt(row.id, State.REFUSED, entry.get("reason") or self._reason), now)
+        else:
+            self._came.known += 1
+
+    def _settle(self, connection: Connection, row: Any, receipt: Receipt, now: float) -> Any:
+        if row.state != receipt.to:
+            settle_one(connection, State(row.state), receipt, now)
+        return connection.execute(_ENTRY_NUMBER, {"entry_id": row.id}).one()
+
+    def _make(self, connection: Connection, photo_id: int, state: State, entry: Mapping[str, Any], now: float) -> None:
+        size = connection.execute(_SIZE, {"photo_id": photo_id}).scalar_one()
+        values = {
+            "photo_id": photo_id,
+            "namespace": entry["key"],
+            "state": state,
+            "reason": entry.get("reason") if state is not State.UPLOADED else self._reason,
+            "withdrawn": 1,
+            "due_at": now,
+            "lane": BACKLOG,
+            "arrived_at": now,
+            "order_at": entry.get("order_at", now),
+            "group_key": entry["group_key"],
+            "size": size,
+            "image_id": entry.get("image_id"),
+            "uploaded_at": _uploaded_at(entry, now) if state is State.UPLOADED else None,
+            "sent_metadata": _metadata(entry),
+        }
+        entry_id = connection.execute(entries.insert(), values).lastrowid
+        connection.execute(history.insert(), {"entry_id": entry_id, "at": now, "after": state, "reason": self._reason})
+        match state:
+            case State.UPLOADED:
+                self._came.uploaded += 1
+            case State.UNANSWERED:
+                self._came.unanswered += 1
+                _looked_up(connection, entry_id, entry, now)
+            case _:
+                self._came.refused += 1
+
+
+def _in_doubt(row: Any) -> bool:
+    return bool(row.state == State.UNANSWERED and row.reason == REASON)
+
+
+def _new_photo(connection: Connection, line: Mapping[str, Any], now: float) -> int:
+    names = photos.c.keys()
+    row: dict[str, Any] = {name: line[name] for name in names if name in line}
+    original = connection.execute(_PHOTO, {"digest": line["edit_of"]}).scalar() if "edit_of" in line else None
+    row |= {"digest": line["sha256"], "edit_of": original, "seen_at": now}
+    row.pop("id", None)
+    return int(connection.execute(photos.insert(), row).lastrowid)
+
+
+def _looked_up(connection: Connection, entry_id: int, entry: Mapping[str, Any], now: float) -> None:
+    """Have an unanswered photo looked up by the markers of its requests, as the ledger before would have."""
+    for request in entry.get("requests", ()):
+        values = {"entry_id": entry_id, "now": now, **request}
+        connection.execute(_REQUEST, values)
+        connection.execute(_SENT, values)
+
+
+def _uploaded_at(entry: Mapping[str, Any], now: float) -> float:
+    return datetime.fromisoformat(entry["uploaded_at"]).timestamp() if "uploaded_at" in entry else now
+
+
+def _metadata(entry: Mapping[str, Any]) -> str | None:
+    return json.dumps(entry["sent"]) if "sent" in entry else None
+
+
+_PHOTO = text("SELECT id FROM photos WHERE digest = :digest")
+_SIZE = text("SELECT size FROM photos WHERE id = :photo_id")
+_ENTRY = text("""
+    SELECT * FROM entries WHERE photo_id = :photo_id AND namespace IN (:key, :namespace, '')
+    ORDER BY namespace = :key DESC, namespace = :namespace DESC LIMIT 1
+""")
+_ENTRY_NUMBER = text("SELECT * FROM entries WHERE id = :entry_id")
+_HOLDER = text("SELECT id FROM entries WHERE image_id = :image_id")
+_SENT_WITH = text("""
+    UPDATE entries SET sent_metadata = coalesce(:metadata, sent_metadata), uploaded_at = :at WHERE id = :entry_id
+""")
+_BECAUSE = text("UPDATE entries SET reason = :reason WHERE id = :entry_id")
+_REQUEST = text("""
+    INSERT INTO requests (marker, marked, namespace, sent_at, completing_at, answered_at, outcome, message, files,
+                          bytes, lookup_at)
+    VALUES (:marker, :marked, :namespace, :sent_at, :sent_at, :now, 'unanswered', 'known from an export', 1, 0,
+            CASE WHEN :marked THEN :now END)
+    ON CONFLICT (marker) DO UPDATE SET files = files + 1
+""")
+_SENT = text("""
+    INSERT OR IGNORE INTO sent (request_id, entry_id, position, wire_name)
+    SELECT id, :entry_id, files - 1, :name FROM requests WHERE marker = :marker
+""")
