@@ -49,10 +49,10 @@ class Status:
     requests: int
     lookup_at: float | None
     last_scan_at: float | None
-    doubt: Doubt | None
-    """What a ledger that was put back does not know."""
     gate: Any
     """The gate before all that leaves, as upload.pace keeps it."""
+    doubt: Doubt | None = None
+    """What a ledger that was put back does not know."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +135,8 @@ def status(store: Store) -> Status:
             requests=one.requests,
             lookup_at=one.lookup_at,
             last_scan_at=one.last_scan_at,
-            doubt=doubt(connection),
             gate=fact(connection, "gate"),
+            doubt=doubt(connection),
         )
 
 
