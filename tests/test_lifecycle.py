@@ -10,7 +10,7 @@ import pytest
 from syncd.lifecycle import BACKOFF_CAP, MOVES, Outcome, State, backoff, may_move
 
 ALLOWED = {
-    ("ready", "sending"), ("ready", "unfit"),
+    ("ready", "sending"), ("ready", "unfit"), ("ready", "unanswered"),
     ("sending", "uploaded"), ("sending", "ready"), ("sending", "refused"), ("sending", "unanswered"),
     ("unanswered", "uploaded"), ("unanswered", "ready"), ("unanswered", "refused"),
     ("refused", "ready"),
