@@ -229,8 +229,10 @@ class Dispatch:
             return Idle(Rest.PAUSED, pause.probe_at)
         slot = pace.next_slot(self._gate, self._settings.pace, now)
         if slot > now:
-            owed = self._queue.next_due() is not None or self._lookups.next_due() is not None
-            return Idle(Rest.PACE, slot) if owed else Idle(Rest.NOTHING_OWED)
+            # A look-up that comes later is nothing that a sync would wait for the pace for.
+            lookup = self._lookups.next_due()
+            owed = self._queue.next_due() is not None or (lookup is not None and lookup <= slot)
+            return Idle(Rest.PACE, slot) if owed else Idle(Rest.NOTHING_OWED, lookup)
         return None
 
     def collect(self, within: float) -> None:

@@ -42,6 +42,7 @@ from syncd.watch.reach import Root
 from syncd.watch.settle import Settling
 from tests.fakes.clock import FakeClock
 from tests.fakes.executor import StepExecutor
+from tests.fakes.ledgers import write_empty
 from tests.fakes.reader import FakeReader
 from tests.fakes.service import FakeService
 from tests.fakes.voice import FakeVoice
@@ -92,6 +93,8 @@ class Rig:
         if not self.folders:
             self.root.mkdir(exist_ok=True)
             self.folders = (FolderSettings(self.root),)
+        if not self.ledger.exists():
+            write_empty(self.ledger)
         self.open()
 
     def __enter__(self) -> Self:
