@@ -86,6 +86,7 @@ class Copier:
             return _unread(file, error)
         temporaries: list[Temporary] = []
         try:
+            os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_SEQUENTIAL)
             prints = self._copy(fd, look, wanted_by, temporaries)
             os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
             problem = _changed(look, os.fstat(fd), prints.size)

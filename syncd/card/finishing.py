@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import mmap
 import os
+import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, Protocol
@@ -17,10 +19,10 @@ from typing import Final, Protocol
 from syncd.card import placing
 from syncd.card.copying import Read
 from syncd.card.destination import Destination, Temporary, is_regular, look_of
-from syncd.card.layout import Group, Rank, rank
+from syncd.card.layout import CardFile, Group, Rank, rank
 from syncd.card.medium import CHUNK, read_back
 from syncd.card.naming import Template, Told, free_names, numbered
-from syncd.ledger.imports import Imports, Intended, Unless
+from syncd.ledger.imports import Imports, Intended, Known, Unless
 from syncd.model import Capture, Look
 from syncd.printable import path_text
 
@@ -65,6 +67,8 @@ class Work:
     reads: list[Read] = field(default_factory=list)
     anchor: dict[Destination, bytes] = field(default_factory=dict)
     copies: list[Copying] = field(default_factory=list)
+    facts: dict[CardFile, tuple[Known, tuple[bytes, ...]]] = field(default_factory=dict)
+    """What was known of each file that was read, and where verified copies of it lay before."""
 
 
 @dataclass(slots=True)
@@ -80,11 +84,13 @@ class Finisher:
     now: Callable[[], float]
     started_at: float
     verified: Callable[[Destination, int], None]
-    """Told of the bytes that were read back from a destination."""
+    """Told of the bytes that were read back from a destination; by several threads."""
+    pool: Executor
+    """Threads that sync files and read them back."""
     sequence: int = 0
     _reserved: set[tuple[Destination, bytes, bytes]] = field(default_factory=set)
     """Names that files of this batch are going to get, in lower case, as file systems of cards compare them."""
-    _space: mmap.mmap = field(default_factory=lambda: mmap.mmap(-1, CHUNK))
+    _space: threading.local = field(default_factory=threading.local)
 
     def finish(self, batch: Sequence[Work]) -> None:
         """Take every copy of a batch as far as it comes; what became of it stands in its `Copying`."""
@@ -93,10 +99,8 @@ class Finisher:
             work.copies = [Copying(read, one) for read in work.reads for one in read.temporaries]
             copies += work.copies
         try:
-            for copy in copies:
-                self._sync(copy)
-            for copy in copies:
-                self._compare(copy)
+            # Several at once: the journal is written once for all that wait, and one is read as another is hashed.
+            list(self.pool.map(self._bring_home, copies))
             self._reserved.clear()
             for work in batch:
                 self._choose_names(work)
@@ -106,6 +110,11 @@ class Finisher:
         finally:
             for copy in copies:
                 copy.temporary.close() if copy.path is not None else copy.temporary.drop()
+
+    def _bring_home(self, copy: Copying) -> None:
+        """Wait until a copy is on the medium, then read it back from there."""
+        self._sync(copy)
+        self._compare(copy)
 
     def _sync(self, copy: Copying) -> None:
         if copy.temporary.failed is None:
@@ -126,7 +135,7 @@ class Finisher:
                 at=destination.fd,
                 head=head,
                 went=lambda count: self.verified(destination, count),
-                buffer=self._space,
+                buffer=self._buffer(),
             )
         except OSError as error:
             copy.temporary.fail(error)
@@ -178,7 +187,7 @@ class Finisher:
             return False
         path = copy.temporary.destination.absolute(folder, name)
         try:
-            return read_back(path, buffer=self._space).digest == prints.digest
+            return read_back(path, buffer=self._buffer()).digest == prints.digest
         except OSError:
             return False
 
@@ -259,12 +268,19 @@ class Finisher:
                 # Some FUSE drivers number files by their names; and a file that lay there already was not synced by us.
                 path = destination.absolute(copy.folder, copy.name)
                 placing.sync_file(path)
-                if read_back(path, buffer=self._space).digest != prints.digest:
+                if read_back(path, buffer=self._buffer()).digest != prints.digest:
                     copy.failed = "what lies under the name of the copy is not what was written"
                     return
             copy.look = look_of(seen)
         except OSError as error:
             copy.failed = destination.note(error)
+
+    def _buffer(self) -> mmap.mmap:
+        """Give the buffer of this thread."""
+        if not hasattr(self._space, "buffer"):
+            self._space.buffer = mmap.mmap(-1, CHUNK)
+        buffer: mmap.mmap = self._space.buffer
+        return buffer
 
     def _record(self, copies: Sequence[Copying]) -> None:
         looks = {copy.number: copy.look for copy in copies if copy.number is not None and copy.look is not None}

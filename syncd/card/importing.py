@@ -175,6 +175,7 @@ class Import:
                 self._remember_anchor(work, file, where)
             return
         made = tuple(temporary for temporary in found.temporaries if temporary.destination in wanted)
+        work.facts[file] = known, tuple(path for _, path in where.present)
         if made:
             work.reads.append(Read(file, prints, made))
             return
@@ -237,10 +238,16 @@ class Import:
         self.finisher.finish(batch)
         for work in batch:
             for read in work.reads:
-                self._settle(read, [copy for copy in work.copies if copy.read is read])
+                self._settle(work, read, [copy for copy in work.copies if copy.read is read])
 
-    def _settle(self, read: Read, copies: Sequence[Copying]) -> None:
+    def _settle(self, work: Work, read: Read, copies: Sequence[Copying]) -> None:
         """Say what became of a file after its batch."""
+        made = [copy.path for copy in copies if copy.look is not None and copy.path is not None and not copy.failed]
+        known, before = work.facts[read.file]
+        if len(made) == len(copies) == len(self.destinations):
+            paths = [*made, *before]
+            self._say(judged(read.file, read.prints, known, Standing.COPIED, paths, self.candidate))
+            return
         if any(copy.needless for copy in copies) and not any(copy.failed for copy in copies):
             twin = Twin(read.file, read.prints)
             if not self._settle_twin(twin):

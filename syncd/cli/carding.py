@@ -41,6 +41,8 @@ from syncd.watch.reach import split
 
 _TWIN_LOOK = 0.2
 """Seconds between two looks at whether another process has come to an end of something."""
+_AT_ONCE = 3
+"""Files that are synced and read back at the same time."""
 _LEDGER_PATIENCE = 10.0
 """Seconds that another process may take to make the ledger."""
 
@@ -145,6 +147,7 @@ def import_card(
             now=time.time,
             started_at=started_at,
             verified=pace.verified,
+            pool=stack.enter_context(ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="read-back")),
         )
         work = Import(
             card=card,

@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
@@ -53,6 +54,7 @@ class Counting:
     bytes_verified: int = 0
     problems: list[Finding] = field(default_factory=list)
     on_read: Callable[[int], None] = lambda _: None
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def read(self, count: int) -> None:
         self.bytes_read += count
@@ -61,7 +63,8 @@ class Counting:
     def passed(self, file: CardFile) -> None: ...
 
     def verified(self, destination: Destination, count: int) -> None:
-        self.bytes_verified += count
+        with self._lock:
+            self.bytes_verified += count
 
     def problem(self, finding: Finding) -> None:
         self.problems.append(finding)
@@ -119,6 +122,7 @@ class Rig:
                     now=self.clock,
                     started_at=self.now,
                     verified=self.pace.verified,
+                    pool=stack.enter_context(ThreadPoolExecutor(2)),
                 ),
                 executor=stack.enter_context(ThreadPoolExecutor(1)),
                 report=Report(wants_uploads=uploaded),
