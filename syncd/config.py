@@ -22,6 +22,7 @@ from syncd.settings import (
     DOCUMENTED_FILE_BYTES,
     SQLITE,
     ApiSettings,
+    CardSettings,
     Clock,
     Copies,
     ExtractSettings,
@@ -135,6 +136,7 @@ def _settings(document: toml.Document, env: Mapping[str, str]) -> Settings:
         extract=_extract(document.section("extract")),
         watch=_watch(document.section("watch")),
         log=_log(document.section("log")),
+        card=_card(document.section("card"), env),
         folders=tuple(_folder(table, env) for table in document.sections("folder")),
         rules=tuple(_rule(table) for table in document.sections("rule")),
     )
@@ -206,6 +208,15 @@ def _log(table: toml.Table) -> LogSettings:
     return LogSettings(
         level=table.get("level", toml.choice(LogLevel), default.level),
         format=table.get("format", toml.choice(LogFormat), default.format),
+    )
+
+
+def _card(table: toml.Table, env: Mapping[str, str]) -> CardSettings:
+    default = CardSettings()
+    return CardSettings(
+        to=table.get("to", values.optional_path(env), default.to),
+        also=table.get("also", toml.each(values.whole_path(env)), default.also),
+        template=table.get("template", toml.text, default.template),
     )
 
 

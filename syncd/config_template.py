@@ -124,6 +124,15 @@ daily_uploads = {daily_uploads}
 # "plain", "key=value", "json", or "auto": key=value to the journal, plain elsewhere; --log-format comes before it.
 #format = "auto"
 
+[card]
+# Where `syncd import` copies camera cards to: a folder below, or one in it. "" = the only one.
+#to = ""
+# Folders that get everything a second time, in the same read: ["/mnt/backup/Pictures"].
+#also = []
+# Where in them: {{year}} {{month}} {{day}} {{hour}} {{minute}} {{second}} {{name}} {{camera}} {{sequence}} {{label}}
+# {{imported}}.
+#template = "{{year}}/{{month}}/{{day}}/{{name}}"
+
 # The folders to watch: one [[folder]] for each. Where one lies in another, the inner one owns its files.
 [[folder]]
 path = {folder}

@@ -178,6 +178,17 @@ class LogSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class CardSettings:
+    """What `syncd import` does where its options do not say."""
+
+    to: Path | None = None
+    """Where copies go; None: the only folder that is watched."""
+    also: tuple[Path, ...] = ()
+    """Folders that get everything a second time."""
+    template: str = "{year}/{month}/{day}/{name}"
+
+
+@dataclass(frozen=True, slots=True)
 class FolderSettings:
     """A root: its path is absolute, with no "..", and its links are not resolved."""
 
@@ -210,6 +221,7 @@ class Settings:
     extract: ExtractSettings = ExtractSettings()
     watch: WatchSettings = WatchSettings()
     log: LogSettings = LogSettings()
+    card: CardSettings = CardSettings()
     folders: tuple[FolderSettings, ...] = ()
     rules: tuple[RuleSettings, ...] = ()
     warnings: tuple[str, ...] = ()

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from syncd.config import find_config, load, parse
 from syncd.errors import ConfigError
 from syncd.settings import (
+    CardSettings,
     Clock,
     Copies,
     FolderSettings,
@@ -493,3 +494,8 @@ def test_without_any_file_all_places_are_named(tmp_path: Path) -> None:
 def test_reading_settings_imports_nothing_heavy() -> None:
     code = "import sys, syncd.config; sys.exit(bool({'pydantic', 'pathspec', 'requests'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False, env=os.environ).returncode == 0
+
+
+def test_where_cards_are_copied_to() -> None:
+    settings = read('[card]\nto = "~/Pictures/Cards"\nalso = ["/mnt/a", "/mnt/b"]\ntemplate = "{name}"\n')
+    assert settings.card == CardSettings(Path("/home/u/Pictures/Cards"), (Path("/mnt/a"), Path("/mnt/b")), "{name}")

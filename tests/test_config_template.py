@@ -15,6 +15,7 @@ from syncd.config_template import template
 from syncd.errors import ConfigError
 from syncd.settings import (
     ApiSettings,
+    CardSettings,
     ExtractSettings,
     FolderSettings,
     LogSettings,
@@ -41,6 +42,7 @@ def test_it_loads_with_a_daily_budget_and_defaults_for_all_the_rest() -> None:
     assert settings.warnings == ()
     assert (settings.api, settings.extract, settings.watch) == (ApiSettings(), ExtractSettings(), WatchSettings())
     assert settings.log == LogSettings()
+    assert settings.card == CardSettings()
 
 
 def test_the_values_in_comments_are_the_defaults() -> None:
@@ -50,6 +52,7 @@ def test_the_values_in_comments_are_the_defaults() -> None:
     assert settings.upload == UploadSettings(daily_uploads=1000)
     assert settings.api == ApiSettings(key_file=Path("/home/u/.config/syncd/api-key"))
     assert (settings.extract, settings.watch) == (ExtractSettings(), WatchSettings())
+    assert settings.card == CardSettings()
     assert settings.log == LogSettings()
     assert settings.folders == (FolderSettings(Path("/home/u/Pictures")),)
 

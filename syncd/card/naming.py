@@ -17,7 +17,6 @@ from syncd.card.layout import CardFile, Group, stem
 from syncd.errors import UsageError
 from syncd.printable import printable
 
-DEFAULT_TEMPLATE: Final = "{year}/{month}/{day}/{name}"
 REST: Final = "Card files"
 """The folder for what keeps its own folders: structures of video cameras, databases, whatever else lies on a card."""
 

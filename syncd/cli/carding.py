@@ -202,12 +202,14 @@ def begins(pace: Pace, inventory: Inventory, destinations: Sequence[Destination]
 
 def destination_of(settings: Settings, to: str | None, *, upload: bool) -> bytes:
     """Give the folder that `--to` names, else the one that is configured. Raises UsageError that says what is wrong."""
+    if to is None and settings.card.to is not None:
+        to = str(settings.card.to)
     if to is None:
         if len(settings.folders) != 1:
             raise UsageError(
                 "--to FOLDER is needed: the configuration has "
                 + (f"{len(settings.folders)} folders" if settings.folders else "no folder"),
-                hint="name the folder that the photos are to come into",
+                hint="name the folder that the photos are to come into, here or as `to` under [card]",
             )
         return bytes(settings.folders[0].path)
     path = absolute(to)

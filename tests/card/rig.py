@@ -24,12 +24,13 @@ from syncd.card.finishing import Finisher
 from syncd.card.importing import Import
 from syncd.card.inventory import Inventory
 from syncd.card.layout import CardFile
-from syncd.card.naming import DEFAULT_TEMPLATE, Template
+from syncd.card.naming import Template
 from syncd.card.report import Finding, Report, Standing
 from syncd.card.session import Life, clear_away, is_alive
 from syncd.card.walk import Card
 from syncd.ledger.imports import Imports, Kind, Unless
 from syncd.model import Capture
+from syncd.settings import CardSettings
 from tests.fakes.ledgers import Ledger, make_ledger
 
 DAY = 1_714_815_012.0
@@ -92,7 +93,12 @@ class Rig:
         return path
 
     def run(
-        self, *, also: bool = False, again: bool = False, template: str = DEFAULT_TEMPLATE, uploaded: bool = False
+        self,
+        *,
+        also: bool = False,
+        again: bool = False,
+        template: str = CardSettings().template,
+        uploaded: bool = False,
     ) -> Report:
         """Import the card, as the command does."""
         with ExitStack() as stack:

@@ -26,12 +26,16 @@ Uploaded = Annotated[
 
 def import_cards(  # noqa: PLR0913  (each is an option)
     sources: Annotated[list[str], typer.Argument(help="Mounted cards, or any folders.", metavar="SOURCE...")],
-    to: Annotated[str | None, typer.Option(help="The folder to copy into.", show_default="the watched folder")] = None,
+    to: Annotated[
+        str | None,
+        typer.Option(help="The folder to copy into.", show_default="[card] to, else the only watched folder"),
+    ] = None,
     also: Annotated[
         list[str] | None, typer.Option(help="A second folder that gets everything, in the same read.")
     ] = None,
     template: Annotated[
-        str | None, typer.Option(help="Where below it.", show_default="{year}/{month}/{day}/{name}")
+        str | None,
+        typer.Option(help="Where below it.", show_default="[card] template, else {year}/{month}/{day}/{name}"),
     ] = None,
     label: Annotated[str | None, typer.Option(help="A name for the card.", show_default="its own")] = None,
     *,
@@ -49,7 +53,7 @@ def import_cards(  # noqa: PLR0913  (each is an option)
     Every file is copied, read back from the disk and compared; what was imported before is known by its content. The
     card is only read.
     """
-    from syncd.card.naming import DEFAULT_TEMPLATE, Template
+    from syncd.card.naming import Template
     from syncd.cli import context
     from syncd.cli.carding import Wish, destination_of, import_card, open_store
     from syncd.cli.stopping import stopping_on_signals
@@ -58,8 +62,8 @@ def import_cards(  # noqa: PLR0913  (each is an option)
     settings = context.load_settings()
     wish = Wish(
         to=destination_of(settings, to, upload=not no_upload),
-        also=tuple(absolute(path) for path in also or ()),
-        template=Template.parse(template or DEFAULT_TEMPLATE),
+        also=tuple(map(absolute, also)) if also else tuple(map(bytes, settings.card.also)),
+        template=Template.parse(settings.card.template if template is None else template),
         label=label,
         again=again,
         uploaded=uploaded,
