@@ -31,6 +31,8 @@ from syncd.settings import (
     LogFormat,
     LogLevel,
     LogSettings,
+    MetricsSettings,
+    NotifySettings,
     OnMetadataEdit,
     OnMetered,
     OnUnanswered,
@@ -137,6 +139,8 @@ def _settings(document: toml.Document, env: Mapping[str, str]) -> Settings:
         watch=_watch(document.section("watch")),
         log=_log(document.section("log")),
         card=_card(document.section("card"), env),
+        metrics=_metrics(document.section("metrics"), env),
+        notify=_notify(document.section("notify")),
         folders=tuple(_folder(table, env) for table in document.sections("folder")),
         rules=tuple(_rule(table) for table in document.sections("rule")),
     )
@@ -217,6 +221,23 @@ def _card(table: toml.Table, env: Mapping[str, str]) -> CardSettings:
         to=table.get("to", values.optional_path(env), default.to),
         also=table.get("also", toml.each(values.whole_path(env)), default.also),
         template=table.get("template", toml.text, default.template),
+    )
+
+
+def _metrics(table: toml.Table, env: Mapping[str, str]) -> MetricsSettings:
+    default = MetricsSettings()
+    return MetricsSettings(
+        address=table.get("address", values.loopback, default.address),
+        textfile=table.get("textfile", values.textfile(env), default.textfile),
+    )
+
+
+def _notify(table: toml.Table) -> NotifySettings:
+    default = NotifySettings()
+    return NotifySettings(
+        command=table.get("command", values.command, default.command),
+        time_limit=table.get("time_limit", toml.duration(_SECOND, 10 * _MINUTE), default.time_limit),
+        desktop=table.get("desktop", toml.flag, default.desktop),
     )
 
 

@@ -133,6 +133,20 @@ daily_uploads = {daily_uploads}
 # {{imported}}.
 #template = "{{year}}/{{month}}/{{day}}/{{name}}"
 
+[metrics]
+# Where `syncd run` gives metrics for Prometheus: an address of this machine ("127.0.0.1:9532", at /metrics), a file for
+# node_exporter ("/var/lib/node_exporter/syncd.prom"), or nowhere.
+#address = ""
+#textfile = ""
+
+[notify]
+# A program that `syncd run` starts when a person is needed: ["/usr/local/bin/tell-me", "syncd"]. No shell; it finds
+# $SYNCD_EVENT and $SYNCD_MESSAGE in its environment. Whether it fails or hangs, the uploads go on.
+#command = []
+#time_limit = "30s"
+# A notification on the desktop (by notify-send).
+#desktop = false
+
 # The folders to watch: one [[folder]] for each. Where one lies in another, the inner one owns its files.
 [[folder]]
 path = {folder}

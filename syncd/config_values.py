@@ -15,7 +15,7 @@ from syncd import toml
 from syncd.patterns import PathGlob, PatternError, TagTemplate
 from syncd.printable import printable
 from syncd.rules import LONGEST_TAG, clean
-from syncd.settings import SQLITE, Hours
+from syncd.settings import SQLITE, Address, Hours
 from syncd.toml import shown, wrong
 
 if TYPE_CHECKING:
@@ -119,6 +119,49 @@ def bandwidth(value: object) -> int | None:
         return toml.size(SLOWEST_BANDWIDTH, 10**11)(value.removesuffix("/s"))
     except toml.ValueProblemError:
         raise wrong(f'{shown(value)} is no bandwidth; write one from "10KB/s" on, like "2MB/s", or "off"') from None
+
+
+def loopback(value: object) -> Address | None:
+    """Read an address that only this machine can reach; "" stands for none."""
+    text = toml.text(value)
+    if not text:
+        return None
+    found = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\[\]:]+)):([0-9]{1,5})", text)
+    host, port = (found[1] or found[2], int(found[3])) if found else ("", 0)
+    try:
+        address = ipaddress.ip_address("127.0.0.1" if host == "localhost" else host)
+    except ValueError:
+        address = None
+    if address is None or not 1 <= port <= 65535:
+        raise wrong(f'{shown(text)} is no address; write one of this machine with a port, like "127.0.0.1:9532"')
+    if not address.is_loopback:
+        raise wrong(
+            f"{shown(text)} could be reached from other machines, and the metrics are for none of them; write "
+            '"127.0.0.1:9532", and let a proxy with a password of yours give them on'
+        )
+    return Address(str(address), port)
+
+
+def textfile(env: Mapping[str, str]) -> toml.Reader[Path | None]:
+    """Make a reader of the path of a file for node_exporter, which reads *.prom alone; "" stands for none."""
+
+    def read(value: object) -> Path | None:
+        path = optional_path(env)(value)
+        if path is not None and path.suffix != ".prom":
+            raise wrong(f"{shown(str(path))} would not be read by node_exporter: let the name end with .prom")
+        return path
+
+    return read
+
+
+def command(value: object) -> tuple[str, ...]:
+    """Read a program and its arguments, run without a shell: nothing in them is ever replaced or split."""
+    words = toml.each(toml.text)(value)
+    if words and not words[0].startswith("/"):
+        raise wrong(
+            f'{shown(words[0])} is not a whole path; write the program from "/" on, like ["/usr/local/bin/tell"]'
+        )
+    return words
 
 
 def key_file(env: Mapping[str, str]) -> toml.Reader[Path | None]:

@@ -189,6 +189,34 @@ class CardSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class Address:
+    """An address of this machine that something can be asked at: a loopback IP address and a port."""
+
+    host: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class MetricsSettings:
+    """Where the metrics of the daemon are given. Nowhere by default."""
+
+    address: Address | None = None
+    textfile: Path | None = None
+    """For node_exporter's textfile collector."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotifySettings:
+    """How a person is told outside the log. Not at all by default."""
+
+    command: tuple[str, ...] = field(default=(), repr=False)
+    """A program and its arguments, run without a shell."""
+    time_limit: float = 30.0
+    """Seconds."""
+    desktop: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class FolderSettings:
     """A root: its path is absolute, with no "..", and its links are not resolved."""
 
@@ -222,6 +250,8 @@ class Settings:
     watch: WatchSettings = WatchSettings()
     log: LogSettings = LogSettings()
     card: CardSettings = CardSettings()
+    metrics: MetricsSettings = MetricsSettings()
+    notify: NotifySettings = NotifySettings()
     folders: tuple[FolderSettings, ...] = ()
     rules: tuple[RuleSettings, ...] = ()
     warnings: tuple[str, ...] = ()

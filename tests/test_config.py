@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from syncd.config import find_config, load, parse
 from syncd.errors import ConfigError
 from syncd.settings import (
+    Address,
     CardSettings,
     Clock,
     Copies,
@@ -23,6 +24,8 @@ from syncd.settings import (
     LogFormat,
     LogLevel,
     LogSettings,
+    MetricsSettings,
+    NotifySettings,
     OnMetadataEdit,
     OnMetered,
     OnUnanswered,
@@ -75,6 +78,13 @@ poll = "1m"
 [log]
 level = "warning"
 format = "json"
+[metrics]
+address = "localhost:9532"
+textfile = "~/syncd.prom"
+[notify]
+command = ["/usr/bin/tell", "a b"]
+time_limit = "5s"
+desktop = true
 [[folder]]
 path = "~/Pictures"
 namespace = "family"
@@ -127,6 +137,8 @@ def test_every_setting_is_read() -> None:
     assert (upload.marker, upload.lookup_after, upload.daily_uploads) == (True, 300.0, 500)
     assert upload.hours == (Hours(22 * 60, 7 * 60), Hours(12 * 60 + 30, 13 * 60))
     assert (upload.bandwidth, upload.metered) == (2_000_000, OnMetered.WAIT)
+    assert settings.metrics == MetricsSettings(Address("127.0.0.1", 9532), Path("/home/u/syncd.prom"))
+    assert settings.notify == NotifySettings(("/usr/bin/tell", "a b"), 5.0, desktop=True)
     assert settings.log == LogSettings(LogLevel.WARNING, LogFormat.JSON)
     assert (settings.extract.clock, settings.extract.time_limit) == (Clock.UTC, 5.0)
     assert settings.extract.memory_limit == 1_000_000_000
@@ -156,6 +168,7 @@ def test_the_defaults_are_those_of_the_design() -> None:
     assert (upload.time_tolerance, upload.place_tolerance) == (0.0, 0.0), "off: they trade truth for speed"
     assert (upload.order, upload.copies, upload.on_metadata_edit) == ("newest", "once", "keep")
     assert (upload.marker, upload.unanswered, upload.lookup_after, upload.daily_uploads) == (True, "hold", 60.0, 0)
+    assert (settings.metrics, settings.notify) == (MetricsSettings(), NotifySettings())
     assert (upload.hours, upload.bandwidth, upload.metered, settings.log) == ((), None, "upload", LogSettings())
     assert (extract.clock, extract.time_limit, extract.memory_limit) == ("camera", 20.0, 512_000_000)
     assert (watch.settle, watch.rescan, watch.poll) == (2.0, 3600.0, 30.0)

@@ -19,6 +19,8 @@ from syncd.settings import (
     ExtractSettings,
     FolderSettings,
     LogSettings,
+    MetricsSettings,
+    NotifySettings,
     RuleSettings,
     Settings,
     UploadSettings,
@@ -41,8 +43,8 @@ def test_it_loads_with_a_daily_budget_and_defaults_for_all_the_rest() -> None:
     assert settings.rules == ()
     assert settings.warnings == ()
     assert (settings.api, settings.extract, settings.watch) == (ApiSettings(), ExtractSettings(), WatchSettings())
-    assert settings.log == LogSettings()
     assert settings.card == CardSettings()
+    assert (settings.log, settings.metrics, settings.notify) == (LogSettings(), MetricsSettings(), NotifySettings())
 
 
 def test_the_values_in_comments_are_the_defaults() -> None:
@@ -53,7 +55,7 @@ def test_the_values_in_comments_are_the_defaults() -> None:
     assert settings.api == ApiSettings(key_file=Path("/home/u/.config/syncd/api-key"))
     assert (settings.extract, settings.watch) == (ExtractSettings(), WatchSettings())
     assert settings.card == CardSettings()
-    assert settings.log == LogSettings()
+    assert (settings.log, settings.metrics, settings.notify) == (LogSettings(), MetricsSettings(), NotifySettings())
     assert settings.folders == (FolderSettings(Path("/home/u/Pictures")),)
 
 
@@ -67,9 +69,21 @@ def test_the_rules_in_comments_are_rules_without_a_warning() -> None:
     assert settings.warnings == ()
 
 
-@pytest.mark.parametrize(
-    "section", [ApiSettings, UploadSettings, ExtractSettings, WatchSettings, LogSettings, FolderSettings, RuleSettings]
+SECTIONS = (
+    ApiSettings,
+    UploadSettings,
+    ExtractSettings,
+    WatchSettings,
+    LogSettings,
+    MetricsSettings,
+    NotifySettings,
+    CardSettings,
+    FolderSettings,
+    RuleSettings,
 )
+
+
+@pytest.mark.parametrize("section", SECTIONS)
 def test_every_setting_is_in_it(section: type) -> None:
     for field in dataclasses.fields(section):
         assert re.search(rf"^#? ?{field.name} = ", WRITTEN, re.MULTILINE), field.name

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from syncd import config_values as values
-from syncd.settings import Hours
+from syncd.settings import Address, Hours
 from syncd.toml import ValueProblemError
 
 if TYPE_CHECKING:
@@ -53,6 +53,20 @@ def test_base_urls(value: str, url: str) -> None:
 )
 def test_hours_are_spans_in_minutes_since_midnight(text: str, spans: tuple[Hours, ...]) -> None:
     assert values.hours(text) == spans
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("", None),
+        ("127.0.0.1:9532", Address("127.0.0.1", 9532)),
+        ("localhost:80", Address("127.0.0.1", 80)),
+        ("[::1]:9532", Address("::1", 9532)),
+        ("127.1.2.3:9532", Address("127.1.2.3", 9532)),
+    ],
+)
+def test_addresses_of_this_machine(text: str, address: Address | None) -> None:
+    assert values.loopback(text) == address
 
 
 def test_a_bandwidth_is_bytes_a_second() -> None:
@@ -168,6 +182,19 @@ WRONG: list[tuple[Callable[[object], object], object, str]] = [
     (values.hours, "07:00-07:00", "would be the whole day or none of it"),
     (values.hours, "00:00-24:00", "would be the whole day or none of it"),
     (values.hours, 22, "must be a text"),
+    (values.loopback, "9532", "is no address"),
+    (values.loopback, "127.0.0.1", "is no address"),
+    (values.loopback, "127.0.0.1:0", "is no address"),
+    (values.loopback, "127.0.0.1:65536", "is no address"),
+    (values.loopback, "127.evil.com:80", "is no address"),
+    (values.loopback, "0.0.0.0:9532", "could be reached from other machines"),
+    (values.loopback, "192.168.1.2:9532", "could be reached from other machines"),
+    (values.loopback, "[::]:9532", "could be reached from other machines"),
+    (values.textfile(HOME), "/var/lib/x.txt", "let the name end with .prom"),
+    (values.textfile(HOME), "x.prom", "is not a whole path"),
+    (values.command, "notify me", "must be a list"),
+    (values.command, ["notify", "me"], "is not a whole path"),
+    (values.command, ["/bin/x", 7], "must be a text"),
     (values.bandwidth, "2MB", "is no bandwidth"),
     (values.bandwidth, "9KB/s", 'write one from "10KB/s" on'),
     (values.bandwidth, "fast/s", "is no bandwidth"),

@@ -7,17 +7,21 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from syncd.apikey import ApiKey
 from syncd.cli import context
+from syncd.cli.exporting import exporting
 from syncd.cli.places import ledger_path
 from syncd.cli.telling import PlainVoice
 from syncd.cli.wiring import Signals, assembled, watching
 from syncd.daemon import service
+from syncd.daemon.announcer import Announcer
 from syncd.daemon.clock import SystemClock
 from syncd.daemon.herald import Herald
 from syncd.daemon.lock import DAEMON, InstanceLock
+from syncd.daemon.moderator import Moderator
 from syncd.daemon.notify import Notifier
 from syncd.daemon.vigil import PATIENCE, Overdue, Vigil
 from syncd.errors import ConfigError, SyncdError
@@ -76,37 +80,54 @@ def serve(signals: Signals) -> None:
     vigil = Vigil(clock.monotonic, notifier.watchdog or PATIENCE)
     herald = Herald(notifier, vigil, clock, lambda overdue: _say_hung(overdue, supervised=bool(notifier.watchdog)))
     choice = Choice(choose())
+    daemon = _Daemon(choice, signals, herald, Moderator(PlainVoice(), clock.monotonic), clock.now())
     notifier.status("starting: opening the ledger")
     with InstanceLock(ledger_path(choice.now.settings), DAEMON) as lock:
-        while _run_once(choice, signals, herald, lock) is service.Ending.RELOAD:
+        while daemon.run(lock) is service.Ending.RELOAD:
             pass
 
 
-def _run_once(choice: Choice, signals: Signals, herald: Herald, lock: InstanceLock) -> service.Ending:
-    """Run with the settings that were chosen last; where they fail at the start, with those of before."""
-    before, choice.now = choice.now, choice.next or choice.now
-    choice.next = None
-    started = False
-    try:
-        with assembled(choice.now.settings, choice.now.key, PlainVoice(), signals, lock, herald.vigil) as parts:
-            hints, watcher = watching(choice.now.settings)
-            started = True
+@dataclass(frozen=True, slots=True)
+class _Daemon:
+    """What stays the same over all reloads."""
+
+    choice: Choice
+    signals: Signals
+    herald: Herald
+    moderator: Moderator
+    started_at: float
+
+    def run(self, lock: InstanceLock) -> service.Ending:
+        """Run with the settings that were chosen last; where they fail at the start, with those of before."""
+        choice = self.choice
+        before, choice.now = choice.now, choice.next or choice.now
+        choice.next = None
+        with ExitStack() as stack:
+            voice = stack.enter_context(Announcer(self.moderator, choice.now.settings.notify, os.environ))
+            try:
+                parts = stack.enter_context(
+                    assembled(choice.now.settings, choice.now.key, voice, self.signals, lock, self.herald.vigil)
+                )
+            except SyncdError as error:
+                if choice.now is before:
+                    raise
+                _say_not_taken(error)
+                choice.now = before
+                return service.Ending.RELOAD
             context.take_log_settings(choice.now.settings.log)
+            health = service.WatchHealth()
+            stack.enter_context(exporting(parts, self.moderator, health, self.started_at))
+            hints, watcher = watching(choice.now.settings)
             outside = service.Outside(
-                herald=herald,
-                stop=signals.stop,
-                wake=signals.wake,
-                reload=signals.reload,
+                herald=self.herald,
+                stop=self.signals.stop,
+                wake=self.signals.wake,
+                reload=self.signals.reload,
                 reconsider=choice.reconsider,
                 abandon=lambda: parts.client.abandon(complete=True),
+                health=health,
             )
             return service.run(parts.pipeline, watcher, hints, outside)
-    except SyncdError as error:
-        if started or choice.now is before:
-            raise
-        _say_not_taken(error)
-        choice.now = before
-        return service.Ending.RELOAD
 
 
 def _say_not_taken(error: SyncdError) -> None:

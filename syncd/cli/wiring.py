@@ -70,6 +70,7 @@ class Assembly:
 
     pipeline: Pipeline
     client: Client
+    metered: Metered
 
 
 @contextmanager
@@ -170,7 +171,7 @@ def assembled(
             voice=voice,
         )
         joined.prepare(key.reveal() if key else None)
-        yield Assembly(joined, client)
+        yield Assembly(joined, client, metered)
 
 
 def watching(settings: Settings) -> tuple[Hints, Watcher]:

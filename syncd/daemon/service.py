@@ -97,6 +97,15 @@ class Ending(StrEnum):
     RELOAD = "other settings are to be taken"
 
 
+@dataclass(slots=True)
+class WatchHealth:
+    """How the last look at the watcher went; read by others."""
+
+    problems: tuple[Problem, ...] = ()
+    polled: int = 0
+    """Roots without events."""
+
+
 @dataclass(frozen=True, slots=True)
 class Outside:
     """What reaches a running daemon from outside, and what it says there."""
@@ -111,6 +120,8 @@ class Outside:
     """Reads the configuration again; tells whether its settings can be taken."""
     abandon: Callable[[], None] = lambda: None
     """Ends the requests that wait for an answer: they become unanswered."""
+    health: WatchHealth = field(default_factory=WatchHealth)
+    halt_within: float = HALT_WITHIN
 
 
 def run(pipeline: Pipeline, watcher: Watching, hints: Hinting, outside: Outside) -> Ending:
@@ -124,7 +135,7 @@ def run(pipeline: Pipeline, watcher: Watching, hints: Hinting, outside: Outside)
     with ExitStack() as closing:
         closing.callback(watcher.stop)
         watcher.start()
-        closing.callback(watchman.halt, outside.herald)
+        closing.callback(watchman.halt, outside.herald, outside.halt_within)
         closing.callback(dispatching.finish)
         closing.callback(watchman.hurry)
         _prove(pipeline, watcher)
@@ -137,7 +148,7 @@ def run(pipeline: Pipeline, watcher: Watching, hints: Hinting, outside: Outside)
         raise watchman.error
     if watchman.hangs:
         raise HungError(
-            f"{INTAKE} did not end within {HALT_WITHIN:.0f} s: a disk or network folder may hang",
+            f"{INTAKE} did not end within {outside.halt_within:.0f} s: a disk or network folder may hang",
             hint="Look at the folders and the kernel's log; nothing is lost, the next start goes on.",
         )
     return ending
@@ -238,6 +249,7 @@ class _Watchman:
         self._hints = hints
         self._wake = outside.wake
         self._vigil = outside.herald.vigil
+        self._health = outside.health
         self._ended = threading.Event()
         self._rng = random.Random()  # noqa: S311  (jitter, no secret)
         self._thread = threading.Thread(target=self._run, name="intake", daemon=True)
@@ -257,11 +269,11 @@ class _Watchman:
         self._pipeline.intake.halt()
         self._hints.wake()
 
-    def halt(self, herald: Herald) -> None:
-        """Have it end after the file in hand, and wait for that, but not for ever."""
+    def halt(self, herald: Herald, within: float) -> None:
+        """Have it end after the file in hand, and wait for that, so many seconds at most."""
         self.hurry()
         clock = self._pipeline.clock
-        deadline = clock.monotonic() + HALT_WITHIN
+        deadline = clock.monotonic() + within
         while self.hangs and clock.monotonic() < deadline:
             self._hints.wake()
             herald.turn()
@@ -299,7 +311,9 @@ class _Watchman:
             self._scan(root)
         if now >= self._check_at:
             self._check_at = now + CHECK_EVERY
-            self._tell(self._watcher.check(now))
+            problems = self._watcher.check(now)
+            self._health.problems, self._health.polled = tuple(problems), len(self._watcher.polled())
+            self._tell(problems)
             intake.set_aside_given_up()
             intake.rest()
 

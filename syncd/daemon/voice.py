@@ -34,6 +34,8 @@ class Said(StrEnum):
     WATCH = "watch"
     AWAKE = "awake"
     NETWORK = "network"
+    METRICS = "metrics"
+    HOOK = "hook"
 
     @property
     def needs_a_person(self) -> bool:

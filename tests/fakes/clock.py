@@ -47,6 +47,7 @@ class FakeHints:
         self._batches: list[HintBatch] = []
         self._woken = False
         self.taken = 0
+        self.rescans: list[bytes] = []
 
     def give(self, batch: HintBatch) -> None:
         with self._changed:
@@ -59,6 +60,11 @@ class FakeHints:
             self._changed.wait_for(lambda: self._woken or bool(self._batches), timeout)
             self._woken = False
             return self._batches.pop(0) if self._batches else HintBatch()
+
+    def rescan(self, root: bytes) -> None:
+        with self._changed:
+            self.rescans.append(root)
+        self.give(HintBatch(rescan=frozenset({root})))
 
     def wake(self) -> None:
         with self._changed:

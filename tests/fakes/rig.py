@@ -17,6 +17,7 @@ from sqlalchemy import text
 from syncd.daemon.dispatch import Dispatch, Idle
 from syncd.daemon.intake import Intake
 from syncd.daemon.pipeline import Pipeline
+from syncd.daemon.windows import Windows
 from syncd.errors import ReachError
 from syncd.ledger.holds import Holds
 from syncd.ledger.lookups import Lookups
@@ -25,6 +26,7 @@ from syncd.ledger.queue import Queue
 from syncd.ledger.sightings import Policy, Sightings
 from syncd.ledger.store import Store
 from syncd.ledger.territory import Territory
+from syncd.ledger.wishes import Wishes
 from syncd.lifecycle import State
 from syncd.model import Look, PlacePath
 from syncd.rules import Rules
@@ -84,6 +86,7 @@ class Rig:
     settle: float = 2.0
     make_queue: Callable[[Store], Queue] = Queue
     on_metadata_edit: OnMetadataEdit = OnMetadataEdit.KEEP
+    metered: bool = False
     wake: threading.Event = field(default_factory=threading.Event)
     """Set by what is recorded and what is answered."""
     store: Store = field(init=False)
@@ -170,6 +173,7 @@ class Rig:
             look_again=intake.look_again,
             intake_busy=intake.is_busy,
             answered=self.wake.set,
+            shut=Windows(upload, Wishes(self.store).person_pause, lambda: self.metered, self.clock.monotonic).shut,
         )
         self.pipeline = Pipeline(
             settings=settings,

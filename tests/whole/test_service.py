@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import signal
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -260,6 +262,42 @@ def test_hours_and_bandwidth_hold_in_the_real_process(program: Program, server: 
     begun = time.monotonic()
     assert program.sync().code == 0
     assert time.monotonic() - begun >= 0.8, "600 KB at 500 KB a second"
+
+
+def test_metrics_and_the_hook_of_the_real_daemon(
+    program: Program, server: FaultServer, manager: ServiceManager, tmp_path: Path
+) -> None:
+    told = tmp_path / "told"
+    tell = tmp_path / "tell"
+    tell.write_text(f"#!/bin/sh\nenv > {told}.partial\nmv {told}.partial {told}\nexit 1\n", encoding="utf-8")
+    tell.chmod(0o700)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    textfile = tmp_path / "syncd.prom"
+    metrics = {"address": f"127.0.0.1:{port}", "textfile": str(textfile)}
+    program.write_config(more={"metrics": metrics, "notify": {"command": [str(tell)]}})
+    program.photo("a.jpg")
+    program.library.joinpath("cut.jpg").write_bytes(b"\xff\xd8\xff")
+    running = started(program, manager)
+    server.wait_for_stored(1, 20)
+    eventually(lambda: 'syncd_entries{state="uploaded"} 1' in scraped(port))
+    assert 'syncd_events_total{event="unfit"} 1' in scraped(port)
+    assert textfile.read_text("utf-8").startswith("# HELP syncd_info")
+    running.send(signal.SIGTERM)
+    assert running.wait(20).code == 0
+    assert not textfile.exists()
+    assert "SYNCD_EVENT=needs-a-person" in told.read_text("utf-8")
+    assert "cut.jpg: unfit" in told.read_text("utf-8")
+    assert f"hook: {tell} ended with 1" in running.said
+
+
+def scraped(port: int) -> str:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection.request("GET", "/metrics")
+    text = connection.getresponse().read().decode()
+    connection.close()
+    return text
 
 
 def worker_of(running: Running) -> int:
