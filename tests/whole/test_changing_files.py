@@ -151,32 +151,46 @@ def rsync_like(program: Program, library: Path) -> None:
 def test_w14_slow_writers_and_renames_give_one_upload_of_the_final_bytes(program: Program, server: FaultServer) -> None:
     program.write_config(watch={"settle": "500ms"})
     program.photo("there-before.jpg")
-    final = {name: program.photo(f"../final-{name}.jpg", padding=200_000) for name in ("slow", "reopened", "renamed")}
+    names = ("slow", "reopened", "renamed", "preallocated", "zero-tail", "motion")
+    final = {name: program.photo(f"../final-{name}.jpg", padding=200_000) for name in names}
+    # Whole at its first half, as far as its structure tells: only that it is still written keeps it back.
+    final["motion"].write_bytes(final["motion"].read_bytes() + os.urandom(300_000))
     running = program.start("run")
     server.wait_for_stored(1, 20)
 
     parts = {name: in_parts(path.read_bytes(), 6) for name, path in final.items()}
     renamed = (program.library / "renamed.part.jpg").open("wb", buffering=0)
     slow = (program.library / "slow.jpg").open("wb", buffering=0)
+    motion = (program.library / "motion.jpg").open("wb", buffering=0)
+    # These two writers pause for longer than `settle`, with a whole size on the disk and zeros where the rest belongs.
+    half = final["zero-tail"].read_bytes()
+    (program.library / "zero-tail.jpg").write_bytes(half[: len(half) // 2] + bytes(len(half) - len(half) // 2))
+    preallocated = (program.library / "preallocated.jpg").open("wb", buffering=0)
+    preallocated.truncate(final["preallocated"].stat().st_size)
     for number in range(6):
         slow.write(parts["slow"][number])
+        motion.write(parts["motion"][number])
         with (program.library / "reopened.jpg").open("ab") as reopened:
             reopened.write(parts["reopened"][number])
         renamed.write(parts["renamed"][number])
         if number == 3:
             (program.library / "renamed.part.jpg").rename(program.library / "renamed.jpg")
         time.sleep(0.25)  # this is the pace of the writers, less than `settle`
-    slow.close()
-    renamed.close()
+    preallocated.write(final["preallocated"].read_bytes())
+    (program.library / "zero-tail.jpg").write_bytes(half)
+    for writer in (slow, renamed, motion, preallocated):
+        writer.close()
 
-    server.wait_for_stored(4, 20)
+    server.wait_for_stored(1 + len(final), 20)
     running.send(signal.SIGTERM)
     assert running.wait(10).code == 0
     assert set(server.account.billed().values()) == {1}
     assert set(server.account.billed()) == {
         digest(path) for path in [*final.values(), program.library / "there-before.jpg"]
     }
-    assert program.status()["entries"]["unfit"] == 0
+    status = program.status()
+    assert (status["entries"]["unfit"], status["unsettled"]) == (0, 0)
+    assert {row["state"] for row in program.listed().values()} == {"uploaded"}
 
 
 def in_parts(whole: bytes, count: int) -> list[bytes]:
