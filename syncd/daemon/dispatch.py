@@ -161,6 +161,8 @@ class Dispatch:
         self._told_of_budget = 0.0
         self.cancel = threading.Event()
         """Set it to have the requests under way given up, where they are not complete yet."""
+        self._unanswered: set[int] = set()
+        """Entries that became unanswered in this run and were not found since."""
         self.outcomes: Counter[State] = Counter()
         """What became of entries in this run."""
 
@@ -397,6 +399,8 @@ class Dispatch:
     def _tell(self, flight: Flight, what: Meaning) -> None:
         for receipt, place in zip(what.receipts, flight.places, strict=True):
             self.outcomes[receipt.to] += 1
+            if receipt.to is State.UNANSWERED:
+                self._unanswered.add(receipt.entry_id)
             said = _SAID.get(receipt.to) or _SAID_OF_READY.get(what.answer.outcome, Said.NOT_SENT)
             self._voice.say(said, place.path, receipt.image_id or receipt.reason)
 
@@ -430,8 +434,12 @@ class Dispatch:
             # After a long night off all of them are past: they still keep their distance, for each is billed.
             next_at = max(next_at, now + self._settings.lookup_after)
         self._lookups.done(pending, adopted, next_at, now)
-        for image_id in adopted.values():
+        for entry_id, image_id in adopted.items():
             self.outcomes[State.UPLOADED] += 1
+            if entry_id in self._unanswered:
+                # It arose in this run, and is settled in it: nobody has to look at it.
+                self._unanswered.remove(entry_id)
+                self.outcomes[State.UNANSWERED] -= 1
             self._voice.say(Said.FOUND, None, f"image id {image_id}, marker {pending.marker}")
         rest = len(missing) - len(adopted)
         if rest and next_at is None and self._settings.unanswered == "resend":

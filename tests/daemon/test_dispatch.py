@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import random
 from collections.abc import Iterator
@@ -464,8 +465,6 @@ def test_b10_a_file_that_changes_while_it_is_sent_is_sent_as_it_is_at_last(rig: 
 
 
 def test_a_rejected_batch_is_halved_until_the_bad_file_stands_alone(rig: Rig) -> None:
-    import hashlib  # noqa: PLC0415 -- for this test alone
-
     paths = photos(rig, 4, alike=True)
     rig.service.bad = {hashlib.sha256(paths[1].read_bytes()).hexdigest()}
     rig.drain()

@@ -149,16 +149,18 @@ def rsync_like(program: Program, library: Path) -> None:
 
 
 def test_w14_slow_writers_and_renames_give_one_upload_of_the_final_bytes(program: Program, server: FaultServer) -> None:
-    program.write_config(watch={"settle": "500ms"})
+    program.write_config(watch={"settle": "900ms"})
     program.photo("there-before.jpg")
     names = ("slow", "reopened", "renamed", "preallocated", "zero-tail", "motion")
     final = {name: program.photo(f"../final-{name}.jpg", padding=200_000) for name in names}
-    # Whole at its first half, as far as its structure tells: only that it is still written keeps it back.
-    final["motion"].write_bytes(final["motion"].read_bytes() + os.urandom(300_000))
+    picture, trailer = final["motion"].read_bytes(), os.urandom(300_000)
+    final["motion"].write_bytes(picture + trailer)
     running = program.start("run")
     server.wait_for_stored(1, 20)
 
     parts = {name: in_parts(path.read_bytes(), 6) for name, path in final.items()}
+    # Whole from its first part on, as far as its structure tells: only that it is still written keeps it back.
+    parts["motion"] = [picture, *in_parts(trailer, 5)]
     renamed = (program.library / "renamed.part.jpg").open("wb", buffering=0)
     slow = (program.library / "slow.jpg").open("wb", buffering=0)
     motion = (program.library / "motion.jpg").open("wb", buffering=0)
@@ -175,7 +177,7 @@ def test_w14_slow_writers_and_renames_give_one_upload_of_the_final_bytes(program
         renamed.write(parts["renamed"][number])
         if number == 3:
             (program.library / "renamed.part.jpg").rename(program.library / "renamed.jpg")
-        time.sleep(0.25)  # this is the pace of the writers, less than `settle`
+        time.sleep(0.5)  # this is the pace of the writers, less than `settle`
     preallocated.write(final["preallocated"].read_bytes())
     (program.library / "zero-tail.jpg").write_bytes(half)
     for writer in (slow, renamed, motion, preallocated):
