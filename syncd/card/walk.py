@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from syncd.card.layout import CardFile, is_card, is_system_file, is_system_folder
+from syncd.card.slot import label_of
 from syncd.errors import ReachError, UsageError
 from syncd.model import Look, PlacePath
 from syncd.printable import path_text
@@ -50,8 +51,8 @@ class Card:
                 hint="name the folder at which the card is mounted, as `lsblk` or your file manager shows it",
             ) from error
         self.path = path
-        self.label = label if label is not None else _label(path)
         self._device = os.fstat(self._root.descriptor).st_dev
+        self.label = label if label is not None else self._own_label()
         self._sysfs = Path(f"/sys/dev/block/{os.major(self._device)}:{os.minor(self._device)}")
         self._had_device = self._sysfs.exists()
 
@@ -98,6 +99,10 @@ class Card:
     def read_into(self, fd: int, buffer: memoryview) -> int:
         """Read on in an open file. The one way in which bytes come from a card."""
         return os.readv(fd, [buffer])
+
+    def _own_label(self) -> str:
+        own = label_of(self._device) if self.is_whole else None
+        return own or _label(self.path)
 
     def _walk(self, path: bytes, above: list[tuple[int, int]]) -> Iterator[Folder]:
         folder = Folder(path)

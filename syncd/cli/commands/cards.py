@@ -25,7 +25,9 @@ Uploaded = Annotated[
 
 
 def import_cards(  # noqa: PLR0913  (each is an option)
-    sources: Annotated[list[str], typer.Argument(help="Mounted cards, or any folders.", metavar="SOURCE...")],
+    sources: Annotated[
+        list[str] | None, typer.Argument(help="Mounted cards, or any folders.", metavar="SOURCE...")
+    ] = None,
     to: Annotated[
         str | None,
         typer.Option(help="The folder to copy into.", show_default="[card] to, else the only watched folder"),
@@ -38,6 +40,9 @@ def import_cards(  # noqa: PLR0913  (each is an option)
         typer.Option(help="Where below it.", show_default="[card] template, else {year}/{month}/{day}/{name}"),
     ] = None,
     label: Annotated[str | None, typer.Option(help="A name for the card.", show_default="its own")] = None,
+    device: Annotated[
+        Path | None, typer.Option(help="The card on this device instead; waits a minute for it to be mounted.")
+    ] = None,
     *,
     again: Annotated[
         bool, typer.Option("--again", help="Copy what was imported before, and is not there any more, again.")
@@ -45,6 +50,10 @@ def import_cards(  # noqa: PLR0913  (each is an option)
     no_upload: Annotated[
         bool, typer.Option("--no-upload", help="Copy into a folder that is not watched; nothing is uploaded.")
     ] = False,
+    if_card: Annotated[
+        bool, typer.Option("--if-card", help="Do nothing with what no camera wrote (for udev and systemd).")
+    ] = False,
+    notify: Annotated[bool, typer.Option("--notify", help="Show the verdict on the desktop, too.")] = False,
     uploaded: Uploaded = False,
     as_json: AsJson = False,
 ) -> int:
@@ -70,10 +79,15 @@ def import_cards(  # noqa: PLR0913  (each is an option)
     )
     stop = threading.Event()
     outcomes: list[Outcome] = []
-    with open_store(settings) as store, stopping_on_signals(stop), _pace(quiet=as_json) as pace:
-        for source in sources:
-            outcomes.append(import_card(settings, store, absolute(source), wish, pace, stop))  # noqa: PERF401
-    return _tell(outcomes, as_json=as_json)
+    with stopping_on_signals(stop):
+        found = _found(sources or [], device, stop)
+        wanted = [source for source in found if not if_card or _is_card(source)]
+        with open_store(settings) as store, _pace(quiet=as_json) as pace:
+            outcomes += (import_card(settings, store, source, wish, pace, stop) for source in wanted)
+    code = _tell(outcomes, as_json=as_json)
+    if notify:
+        _notify(outcomes)
+    return code
 
 
 def card(
@@ -109,12 +123,48 @@ def card(
     return _tell(outcomes, as_json=as_json)
 
 
+def _found(sources: Sequence[str], device: Path | None, stop: threading.Event) -> list[bytes]:
+    """Give the folders that the command line names, by their paths or by their device."""
+    from syncd.card.slot import mount_point
+    from syncd.cli.words import absolute
+    from syncd.errors import UsageError
+
+    if bool(sources) == (device is not None):
+        raise UsageError("`syncd import` takes SOURCE..., or --device DEVICE")
+    if device is None:
+        return [absolute(source) for source in sources]
+    return [mount_point(device, patience=60.0, stop=stop.is_set)]
+
+
+def _is_card(source: bytes) -> bool:
+    from contextlib import closing
+
+    from syncd.card.walk import Card
+    from syncd.cli.output import message
+    from syncd.printable import path_text
+
+    with closing(Card(source)) as card:
+        if card.looks_like_a_card:
+            return True
+    message(f"{path_text(source)}: no camera wrote this; nothing was done")
+    return False
+
+
+def _notify(outcomes: Sequence[Outcome]) -> None:
+    from syncd.cli.cardtext import sentence
+    from syncd.cli.notifying import notify
+
+    for outcome in outcomes:
+        verdict, _, rest = sentence(outcome).partition(": ")
+        notify(f"{outcome.label}: {verdict.lower()}", rest or verdict, urgent=not outcome.report.is_safe)
+
+
 def _tell(outcomes: Sequence[Outcome], *, as_json: bool) -> int:
     from syncd.cli.cardtext import report_json, report_lines
     from syncd.cli.output import answer, answer_json
 
     codes = {outcome.report.exit_code for outcome in outcomes}
-    code = next(code for code in _PRECEDENCE if code in codes)
+    code = next((code for code in _PRECEDENCE if code in codes), 0)
     if as_json:
         safe = all(outcome.report.is_safe for outcome in outcomes)
         found: dict[str, Any] = {"safe_to_format": safe, "exit_code": code}
