@@ -36,14 +36,26 @@ class Life:
 
     def __enter__(self) -> Self:
         try:
-            self._fd = os.open(self._path, _OPEN | os.O_CREAT | os.O_EXCL, 0o600)
-            fcntl.flock(self._fd, fcntl.LOCK_EX)
+            while not self._is_held():
+                # Another import took the file for that of a dead one, between making it and locking it.
+                self._fd = os.open(self._path, _OPEN | os.O_CREAT, 0o600)
+                fcntl.flock(self._fd, fcntl.LOCK_EX)
         except OSError as error:
             raise LedgerError(
                 f"the lock {self._path} cannot be made: {error.strerror}",
                 hint="The folder of the ledger must be writable for this user.",
             ) from error
         return self
+
+    def _is_held(self) -> bool:
+        """Tell whether the file under the name is the one that is locked; what is not is let go of."""
+        if self._fd < 0:
+            return False
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(self._fd), self._path.lstat()):
+                return True
+        os.close(self._fd)
+        return False
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         with contextlib.suppress(OSError):
@@ -72,8 +84,11 @@ def clear_away(imports: Imports, ledger: Path, now: Callable[[], float]) -> int:
     dead = [one for one in imports.unfinished() if not is_alive(ledger, one.token)]
     for one in dead:
         _clear_one(imports, one, now)
-        with contextlib.suppress(OSError):
-            _lock_path(ledger, one.token).unlink()
+    start = _lock_path(ledger, "").name
+    for path in ledger.parent.iterdir():
+        if path.name.startswith(start) and not is_alive(ledger, path.name.removeprefix(start)):
+            with contextlib.suppress(OSError):
+                path.unlink()
     return len(dead)
 
 

@@ -29,6 +29,7 @@ from syncd.card.report import Finding, Report, Standing
 from syncd.card.session import Life, clear_away, is_alive
 from syncd.card.walk import Card
 from syncd.ledger.imports import Imports, Kind, Unless
+from syncd.ledger.migrate import open_for_single_moves
 from syncd.model import Capture
 from syncd.settings import CardSettings
 from tests.fakes.ledgers import Ledger, make_ledger
@@ -73,11 +74,16 @@ class Counting:
 
 class Rig:
     def __init__(self, folder: Path) -> None:
+        (folder / "card").mkdir()
+        make_ledger(folder, roots=[os.fsencode(folder / "Pictures")]).store.close()
+        self.open(folder)
+
+    def open(self, folder: Path) -> None:
+        """Work with what lies in a folder, also what another process left there."""
         self.source = folder / "card"
         self.to = folder / "Pictures"
         self.second = folder / "Backup"
-        self.source.mkdir()
-        self.ledger: Ledger = make_ledger(folder, roots=[os.fsencode(self.to)])
+        self.ledger: Ledger = Ledger(open_for_single_moves(folder / "ledger.db"))
         self.imports = Imports(self.ledger.store)
         self.dates = Dates()
         self.pace = Counting()
