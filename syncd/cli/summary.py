@@ -15,6 +15,7 @@ from syncd.daemon.windows import shut
 from syncd.ledger.doubt import Doubt
 from syncd.ledger.reports import Status
 from syncd.ledger.sightings import Recorded
+from syncd.ledger.watchbook import WatchRecord
 from syncd.ledger.wishes import PersonPause
 from syncd.lifecycle import State
 from syncd.printable import path_json, path_text, printable
@@ -65,6 +66,8 @@ def status_json(status: Status, around: Around | None = None) -> dict[str, Any]:
         if waiting is None
         else {"reason": str(waiting.reason), "detail": waiting.detail, "until": moment(waiting.until)},
         "held_by": around.holder,
+        "watching": [_watched_json(record, around.holder) for record in status.watching],
+        "found_only_by_rescan": sum(record.missed for record in status.watching),
         "requests": status.requests,
         "in_doubt_since": moment(status.doubt.since) if status.doubt else None,
         "next_lookup": moment(status.lookup_at),
@@ -95,9 +98,37 @@ def status_lines(status: Status, around: Around | None = None) -> Iterator[str]:
     for folder in status.held_folders:
         yield f"held since {local_moment(folder.since)}: {path_text(folder.root)} ({printable(folder.reason)})"
         yield "  look at them; `syncd release` with its path goes on, and each is then uploaded and billed"
+    yield from _watching(status, around or Around())
     if status.doubt is not None:
         yield from _doubt(status.doubt)
     yield from _standing(status, around or Around())
+
+
+def _watched_json(record: WatchRecord, holder: str | None) -> dict[str, Any]:
+    return {
+        "root": path_json(record.root),
+        "how": record.how if holder else None,
+        "trouble": record.trouble if holder else None,
+        "last_trouble": record.last_trouble,
+        "last_trouble_at": moment(record.last_trouble_at),
+        "found_only_by_rescan": record.missed,
+    }
+
+
+def _watching(status: Status, around: Around) -> Iterator[str]:
+    """Say how each root is watched while a daemon runs; what went wrong, and what events missed, at any time."""
+    for record in status.watching:
+        how = f"watched ({record.how})" if around.holder and record.how else "not watched at the moment"
+        line = f"{how}: {path_text(record.root)}"
+        if record.trouble and around.holder:
+            line += f": {record.trouble}"
+        elif record.last_trouble and record.last_trouble_at:
+            line += f"; last trouble {local_moment(record.last_trouble_at)}: {record.last_trouble}"
+        if record.how or record.last_trouble:
+            yield line
+    missed = sum(record.missed for record in status.watching)
+    if missed or any(record.how for record in status.watching):
+        yield f"found only by the rescan: {amount(missed, 'file')}"
 
 
 def _doubt(doubt: Doubt) -> Iterator[str]:

@@ -25,8 +25,8 @@ from syncd.model import Capture, Labels, Look, Photo, PlacePath
 from syncd.printable import path_text
 from syncd.upload.batches import group_key
 from syncd.watch.filters import Filter
-from syncd.watch.reach import Root
-from syncd.watch.scan import FolderListing, presence, walk
+from syncd.watch.reach import Root, split
+from syncd.watch.scan import Absent, FolderListing, presence, walk
 from syncd.watch.settle import Settled, Settling
 
 _TOGETHER: Final = 64
@@ -35,6 +35,10 @@ _AT_LATEST: Final = 0.5
 """Seconds after which they are recorded anyway."""
 SLOWEST_DISK: Final = 100_000.0
 """Bytes a second: a file that is read more slowly counts as hanging."""
+_BREATH: Final = 0.5
+"""Seconds after which long work is interrupted for what is urgent."""
+_HINTED_WITHIN: Final = 60.0
+"""Seconds: a change younger than this may still be hinted at, and is not yet missed."""
 _TOMORROW: Final = 24 * 3600.0
 
 
@@ -67,6 +71,8 @@ class Tally:
     gone: int = 0
     absent: set[bytes] = field(default_factory=set)
     held: set[bytes] = field(default_factory=set)
+    missed: Counter[bytes] = field(default_factory=Counter)
+    """By root: files that only a rescan found, although events were on."""
 
 
 class Intake:
@@ -110,26 +116,34 @@ class Intake:
         self._given_up: set[PlacePath] = set()
         self._replacements = Replacements()
         self._held = {folder.root for folder in holds.held()}
+        self._between: Callable[[], None] | None = None
+        self._breath_at = 0.0
+        self._expects_nothing = False
+        self._unhinted: dict[PlacePath, bool] = {}
         self.tally = Tally()
 
-    def scan(self, path: bytes) -> int | None:
-        """Compare a whole root with the ledger; give how many folders it watches, None if it was not seen."""
+    def interleave(self, between: Callable[[], None]) -> None:
+        """Have `between` called twice a second in the middle of long work: what is urgent must not wait for its end."""
+        self._between = between
+
+    def scan(self, path: bytes, *, expects_nothing: bool = False) -> int | None:
+        """Compare a whole root with the ledger; give how many folders it watches, None if it was not seen.
+
+        With `expects_nothing` events were on since the last scan: what it finds nevertheless is counted as missed.
+        """
         self._busy = True
+        self._expects_nothing = expects_nothing
         try:
             return self._scan(path)
         finally:
-            self._busy = False
+            self._busy = self._expects_nothing = False
+            self._unhinted.clear()
 
     def _scan(self, path: bytes) -> int | None:
-        known = next((root for root in self._territory.roots() if root.path == path), None)
+        known = self._known(path)
         if known is not None and self._is_held(known):
             return None
-        absent = presence(
-            path,
-            known.device if known else None,
-            known is not None and known.has_places,
-            sample=self._territory.sample(path),
-        )
+        absent = self._absence(path)
         if absent is not None:
             self._note_absence(path, str(absent), known.absent if known else None)
             return None
@@ -143,12 +157,21 @@ class Intake:
             self._record_pending()
             if self._stop.is_set() or path in self._held:
                 return None
-            self._forget_folders(path, visited, unseen)
+            self._forget_folders(root, visited, unseen)
             self._set_aside_unsettled(path)
             self._territory.scanned(path, root.device, counts, self._clock.now())
         self._voice.say(Said.SCANNED, path, f"{len(visited)} folders")
         filters = self._filters[path]
         return sum(filters.folder(folder) is None for folder in visited)
+
+    def _known(self, path: bytes) -> RootRecord | None:
+        return next((root for root in self._territory.roots() if root.path == path), None)
+
+    def _absence(self, path: bytes) -> Absent | None:
+        """Tell why a root cannot be believed; None: it is there."""
+        known = self._known(path)
+        device, had_places = (known.device, known.has_places) if known is not None else (None, False)
+        return presence(path, device, had_places, sample=self._territory.sample(path))
 
     def look_below(self, place: PlacePath) -> None:
         """Compare one folder that appeared (`place` names it) and all below it with the ledger."""
@@ -156,7 +179,9 @@ class Intake:
             return
         try:
             with Root(place.root) as root:
-                self._compare(root, place.relative)
+                visited, unseen, _ = self._compare(root, place.relative)
+                if not visited and not self._stop.is_set() and self._absence(place.root) is None:
+                    self._forget_folders(root, visited, unseen, below=place.relative)
         except (FileNotFoundError, ReachError):
             return
 
@@ -172,6 +197,7 @@ class Intake:
                 continue
             with root:
                 for place in some:
+                    self._breathe()
                     if self._stop.is_set():
                         return
                     self._look_at(root, place)
@@ -199,6 +225,9 @@ class Intake:
         results = self._sightings.record(sightings, self._clock.now())
         for sighting, result in zip(sightings, results, strict=True):
             self.tally.recorded[result] += 1
+            was_known = self._unhinted.pop(sighting.place, None)
+            if was_known is False or (was_known is True and result is not Recorded.KNOWN):
+                self.tally.missed[sighting.place.root] += 1
             self._tell(sighting, result)
         self._recorded()
 
@@ -253,19 +282,43 @@ class Intake:
                 unseen.add(listing.folder)
                 self._voice.say(Said.UNREADABLE, _join(root.path, listing.folder), listing.error)
             self._compare_folder(root, listing)
+            self._breathe()
         return visited, unseen, counts
 
     def _compare_folder(self, root: Root, listing: FolderListing) -> None:
         known = self._territory.known_looks(root.path, listing.folder)
         for name, stamp in listing.files.items():
             if known.get(name) != stamp[:4]:
+                self._breathe()
                 if self._stop.is_set() or root.path in self._held:
                     return
-                self._consider(root, PlacePath(root.path, listing.folder, name), Look(*stamp), is_known=name in known)
+                place, look = PlacePath(root.path, listing.folder, name), Look(*stamp)
+                if self._expects_nothing:
+                    self._note_unhinted(place, look, is_known=name in known)
+                self._consider(root, place, look, is_known=name in known)
         if listing.error is None:
             aside = self._territory.names_aside(root.path, listing.folder)
             missing = sorted((known.keys() | aside) - listing.files.keys())
-            self._gone(PlacePath(root.path, listing.folder, name) for name in missing)
+            self._gone_unless_there(root, (PlacePath(root.path, listing.folder, name) for name in missing))
+
+    def _note_unhinted(self, place: PlacePath, look: Look, *, is_known: bool) -> None:
+        """Note a file that no event has told of, as far as can be told: it waits for nothing, and is not just made."""
+        age = self._clock.now() - max(look.mtime_ns, look.ctime_ns) / 1e9
+        if age > _HINTED_WITHIN and place not in self._settling and not self._territory.known_at(place)[1]:
+            self._unhinted[place] = is_known
+
+    def _breathe(self) -> None:
+        """Do what is urgent, in the middle of long work; not within itself."""
+        between = self._between
+        if between is None or self._clock.monotonic() < self._breath_at:
+            return
+        self._between = None
+        expects_nothing, self._expects_nothing = self._expects_nothing, False
+        try:
+            between()
+        finally:
+            self._between, self._expects_nothing = between, expects_nothing
+            self._breath_at = self._clock.monotonic() + _BREATH
 
     def _look_at(self, root: Root, place: PlacePath) -> None:
         filters = self._filters[place.root]
@@ -370,13 +423,40 @@ class Intake:
         for place in some:
             self._voice.say(Said.GONE, place.path, "")
 
-    def _forget_folders(self, root: bytes, visited: Collection[bytes], unseen: Collection[bytes]) -> None:
+    def _gone_unless_there(self, root: Root, places: Iterable[PlacePath]) -> None:
+        """Mark as gone what a walk did not list, but not what came after the walk had passed."""
+        gone = []
+        for place in places:
+            if self._is_there(root, place):
+                self._again.append(place)
+            else:
+                gone.append(place)
+        self._gone(gone)
+
+    def _is_there(self, root: Root, place: PlacePath) -> bool:
+        filters = self._filters[root.path]
+        if filters.folder(place.folder) is not None or filters.file(place.folder, place.name) is not None:
+            return False
+        owner = split(place.path, list(self._filters))
+        if owner is None or owner.root != root.path:
+            return False
+        try:
+            return root.look(place) is not None
+        except ReachError:
+            return True
+
+    def _forget_folders(
+        self, root: Root, visited: Collection[bytes], unseen: Collection[bytes], *, below: bytes = b""
+    ) -> None:
         """Mark as gone what lay in folders that are not there any more; what could not be seen is left as it is."""
-        for folder in self._territory.folders_below(root):
+        for folder in self._territory.folders_below(root.path):
+            if not _is_below(folder, below):
+                continue
             if folder in visited or any(_is_below(folder, error) for error in unseen):
                 continue
-            names = self._territory.known_looks(root, folder).keys() | self._territory.names_aside(root, folder)
-            self._gone(PlacePath(root, folder, name) for name in sorted(names))
+            aside = self._territory.names_aside(root.path, folder)
+            names = self._territory.known_looks(root.path, folder).keys() | aside
+            self._gone_unless_there(root, (PlacePath(root.path, folder, name) for name in sorted(names)))
 
     def _set_aside_unsettled(self, root: bytes) -> None:
         waiting = [place for place in self._settling.places() if place.root == root]

@@ -23,6 +23,7 @@ from syncd.daemon.vigil import INTAKE, UPLOADS
 from syncd.daemon.voice import Said
 from syncd.errors import HungError
 from syncd.figures import duration
+from syncd.ledger.watchbook import WatchBook
 from syncd.ledger.wishes import Wishes
 from syncd.lifecycle import State
 from syncd.model import PlacePath
@@ -122,6 +123,8 @@ class Outside:
     """Ends the requests that wait for an answer: they become unanswered."""
     health: WatchHealth = field(default_factory=WatchHealth)
     halt_within: float = HALT_WITHIN
+    check_every: float = CHECK_EVERY
+    """Seconds between two examinations of the watcher."""
 
 
 def run(pipeline: Pipeline, watcher: Watching, hints: Hinting, outside: Outside) -> Ending:
@@ -250,6 +253,7 @@ class _Watchman:
         self._wake = outside.wake
         self._vigil = outside.herald.vigil
         self._health = outside.health
+        self._check_every = outside.check_every
         self._ended = threading.Event()
         self._rng = random.Random()  # noqa: S311  (jitter, no secret)
         self._thread = threading.Thread(target=self._run, name="intake", daemon=True)
@@ -257,6 +261,9 @@ class _Watchman:
         self._check_at = 0.0
         self._suspended = pipeline.clock.suspended()
         self._told: frozenset[str] = frozenset()
+        self._book = WatchBook(pipeline.store)
+        self._asked: set[bytes] = set()
+        self._seen: set[bytes] = set()
         self.error: BaseException | None = None
 
     def start(self) -> None:
@@ -287,10 +294,13 @@ class _Watchman:
 
     def _run(self) -> None:
         try:
+            self._pipeline.intake.interleave(self._between)
+            self._check()
             for root in self._pipeline.roots:
                 self._scan(root)
             while not self._ended.is_set():
                 self._turn()
+            self._book.ended()
         except BaseException as error:  # noqa: BLE001  (handed to the main thread, which raises it)
             self.error = error
         finally:
@@ -304,18 +314,35 @@ class _Watchman:
         self._follow(self._hints.take(timeout))
         intake.settle()
         if self._was_suspended():
-            self._scan_at = dict.fromkeys(self._scan_at, 0.0)
+            self._asked.update(self._pipeline.roots)
             self._check_at = 0.0
         now = clock.monotonic()
-        for root in [root for root, at in self._scan_at.items() if at <= now]:
+        for root in [root for root, at in self._scan_at.items() if at <= now or root in self._asked]:
             self._scan(root)
         if now >= self._check_at:
-            self._check_at = now + CHECK_EVERY
-            problems = self._watcher.check(now)
-            self._health.problems, self._health.polled = tuple(problems), len(self._watcher.polled())
-            self._tell(problems)
+            self._check()
             intake.set_aside_given_up()
             intake.rest()
+
+    def _between(self) -> None:
+        """Serve what arrives in the middle of a scan, and examine the watcher. Scans that are asked for come after."""
+        self._vigil.progress(INTAKE)
+        self._follow(self._hints.take(0.0))
+        self._pipeline.intake.settle()
+        if self._pipeline.clock.monotonic() >= self._check_at:
+            self._check()
+
+    def _check(self) -> None:
+        now = self._pipeline.clock.monotonic()
+        self._check_at = now + self._check_every
+        problems = self._watcher.check(now)
+        polled = self._watcher.polled()
+        self._health.problems, self._health.polled = tuple(problems), len(polled)
+        self._tell(problems)
+        for root in self._pipeline.roots:
+            found = [f"{problem.fault}: {problem.detail}" for problem in problems if problem.root == root]
+            how = f"polled: {polled[root]}" if root in polled else "events"
+            self._book.note(root, how, "; ".join(found) or None, self._pipeline.clock.now())
 
     def _was_suspended(self) -> bool:
         """Tell whether the machine slept since the last look: what changed meanwhile gave no events."""
@@ -328,8 +355,7 @@ class _Watchman:
 
     def _follow(self, batch: HintBatch) -> None:
         roots = self._pipeline.roots
-        for root in batch.rescan:
-            self._scan(root)
+        self._asked |= batch.rescan
         for folder in sorted(batch.folders):
             place = split(folder, roots)
             if place is not None and place.root not in batch.rescan:
@@ -343,15 +369,27 @@ class _Watchman:
 
     def _scan(self, root: bytes) -> None:
         settings = self._pipeline.settings.watch
-        seen = self._pipeline.intake.scan(root)
+        intake = self._pipeline.intake
+        polled = root in self._watcher.polled()
+        expects_nothing = root in self._seen and root not in self._asked and not polled
+        self._asked.discard(root)
+        self._seen.discard(root)
+        seen = intake.scan(root, expects_nothing=expects_nothing)
         if seen is not None:
+            self._seen.add(root)
             self._watcher.scanned(root, seen)
+        missed = intake.tally.missed.pop(root, 0)
+        if missed:
+            self._book.missed(root, missed)
+            self._pipeline.voice.say(Said.WATCH, root, f"the rescan found {missed:,} files that no event had told of")
         polled = root in self._watcher.polled()
         # Jittered, so that the rescans of many folders and many machines do not meet.
         wait = settings.poll if polled or seen is None else settings.rescan * self._rng.uniform(0.75, 1.25)
         self._scan_at[root] = self._pipeline.clock.monotonic() + wait
 
     def _until_next(self, now: float) -> float:
+        if self._asked:
+            return 0.0
         times = [self._check_at, *self._scan_at.values()]
         due = self._pipeline.intake.next_due()
         if due is not None:

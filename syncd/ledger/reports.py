@@ -13,6 +13,7 @@ from syncd.ledger.doubt import Doubt, doubt
 from syncd.ledger.holds import HELD_FOLDERS, HeldFolder
 from syncd.ledger.rows import capture_of
 from syncd.ledger.store import Store, fact
+from syncd.ledger.watchbook import WatchRecord, records
 from syncd.lifecycle import State
 from syncd.model import Capture, PlacePath
 
@@ -51,6 +52,7 @@ class Status:
     last_scan_at: float | None
     gate: Any
     """The gate before all that leaves, as upload.pace keeps it."""
+    watching: tuple[WatchRecord, ...] = ()
     doubt: Doubt | None = None
     """What a ledger that was put back does not know."""
 
@@ -136,6 +138,7 @@ def status(store: Store) -> Status:
             lookup_at=one.lookup_at,
             last_scan_at=one.last_scan_at,
             gate=fact(connection, "gate"),
+            watching=records(connection),
             doubt=doubt(connection),
         )
 

@@ -76,13 +76,16 @@ class Sightings:
             return [self._record(connection, sighting, now) for sighting in sightings]
 
     def puts_another_picture(self, sighting: Sighting) -> bool:
-        """Tell whether a known place has bytes that were never seen before, and that show another picture."""
+        """Tell whether a known picture was replaced by bytes that were never seen before, and that show another one.
+
+        What was damaged before was mostly half of a file; that it is whole now replaces nothing.
+        """
         with self._store.read() as connection:
             place = sighting.place
             row = connection.execute(
                 _PICTURE_AT, {"root": place.root, "folder": place.folder, "name": place.name}
             ).first()
-            if row is None or row.picture_digest == sighting.photo.picture_digest:
+            if row is None or row.unfit_code is not None or row.picture_digest == sighting.photo.picture_digest:
                 return False
             return connection.execute(_PHOTO, {"digest": sighting.photo.digest}).first() is None
 
@@ -300,7 +303,7 @@ _PRESENT = select(places.c.id, places.c.photo_id).where(
     places.c.gone_at.is_(None),
 )
 _PICTURE_AT = text("""
-    SELECT photos.picture_digest
+    SELECT photos.picture_digest, photos.unfit_code
     FROM roots JOIN folders ON folders.root_id = roots.id JOIN places ON places.folder_id = folders.id
     JOIN photos ON photos.id = places.photo_id
     WHERE roots.path = :root AND folders.path = :folder AND places.name = :name AND places.gone_at IS NULL

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 from syncd.watch.hints import HintBatch
 
@@ -37,6 +38,20 @@ class FakeClock:
     def jump(self, seconds: float) -> None:
         """Set the clock that people read; the monotonic one does not notice."""
         self._now += seconds
+
+
+class RunningClock(FakeClock):
+    """Goes on by itself, as far ahead of the machine's clock as it was made."""
+
+    def __init__(self, ahead: float) -> None:
+        super().__init__(time.time() + ahead)
+        self._made = time.monotonic()
+
+    def now(self) -> float:
+        return self._now + time.monotonic() - self._made
+
+    def monotonic(self) -> float:
+        return time.monotonic()
 
 
 class FakeHints:

@@ -104,6 +104,18 @@ def test_damaged_pictures_count_because_a_failing_disk_makes_them(rig: Rig) -> N
     assert rig.pipeline.status().places == KNOWN + 1, "what was known stays"
 
 
+def test_halves_that_become_whole_do_not_count(rig: Rig) -> None:
+    for number in range(KNOWN):
+        rig.write(f"half {number}.jpg", photo_bytes(f"half {number}", fit=False))
+    rig.scan()
+    before = stored(rig)
+    for number in range(KNOWN):
+        rig.write(f"half {number}.jpg", photo_bytes(f"whole {number}"))
+    rig.scan()
+    rig.drain()
+    assert stored(rig) == before + KNOWN
+
+
 def test_events_count_as_a_scan_does(rig: Rig) -> None:
     before = stored(rig)
     change(rig, range(KNOWN))
