@@ -72,6 +72,7 @@ class Sender(Protocol):
         completing: Callable[[], None],
         leaving: Callable[[], None] | None = None,
         cancel: threading.Event | None = None,
+        waiting: Callable[[], None] | None = None,
     ) -> Reply:
         """Send one request; never raises for trouble of the network."""
         ...
@@ -108,12 +109,15 @@ class WatchedSender:
         completing: Callable[[], None],
         leaving: Callable[[], None] | None = None,
         cancel: threading.Event | None = None,
+        waiting: Callable[[], None] | None = None,
     ) -> Reply:
         """Send one request."""
         assert self.sender is not None  # noqa: S101 - the composition root sets it before anything is sent
         self._vigil.progress(_thread(), self._step)
         try:
-            return self.sender.send(metadata, files, completing=completing, leaving=leaving, cancel=cancel)
+            return self.sender.send(
+                metadata, files, completing=completing, leaving=leaving, cancel=cancel, waiting=waiting
+            )
         finally:
             self._vigil.ended(_thread())
 

@@ -63,11 +63,13 @@ class Hooks:
     completing: Callable[[], None]
     """Called right before the request can become complete; it does not become complete unless this returns."""
     leaving: Callable[[], None] | None = None
-    """Called right before the first byte of the body."""
+    """Called right before the first byte of the body leaves."""
     cancel: threading.Event | None = None
     """Once it is set, the request is given up, unless `completing` has returned."""
     passing: Callable[[int], float] | None = None
     """Called with the bytes of each piece before it leaves; gives the seconds for which it must wait."""
+    waiting: Callable[[], None] | None = None
+    """Called once, with the first bytes at hand and nothing committed: it may wait, and `cancel` ends the request."""
 
 
 class Body:
@@ -83,6 +85,7 @@ class Body:
         self._length += sum(len(head) + file.size + 2 for head, file in zip(self._heads, files, strict=True))
         self._pieces = self._produce()
         self._rest = memoryview(b"")
+        self._waited = False
         self.handed_out = 0
 
     def __len__(self) -> int:
@@ -99,13 +102,13 @@ class Body:
 
         GivenUpError: the request must not become complete.
         """
-        if self.handed_out == 0:
-            self._call(self._hooks.leaving)
         if not self._rest:
             self._rest = memoryview(next(self._pieces, b""))
         piece = self._rest if size < 0 else self._rest[:size]
         self._rest = self._rest[len(piece) :]
         self._hold_back(len(piece))
+        if self.handed_out == 0:
+            self._call(self._hooks.leaving)
         self.handed_out += len(piece)
         return piece
 
@@ -133,6 +136,7 @@ class Body:
             offset = 0
             while offset < file.size:
                 if offset or len(waiting) >= CHUNK:
+                    self._wait_for_its_turn()
                     yield waiting
                     waiting = b""
                 chunk = self._read_file(index, offset)
@@ -142,10 +146,18 @@ class Body:
             if hashed.hexdigest() != file.digest:
                 raise FileChangedError(index, "its bytes are not the ones that were looked at")
             waiting += b"\r\n"
+        self._wait_for_its_turn()
         self._check_sizes()
         self._stop_if_cancelled()
         self._call(self._hooks.completing)
         yield waiting + self._closing
+
+    def _wait_for_its_turn(self) -> None:
+        """Let the caller have the request wait, once, before its first byte and before `completing`."""
+        if self._hooks.waiting is not None and not self._waited:
+            self._waited = True
+            self._call(self._hooks.waiting)
+            self._stop_if_cancelled()
 
     def _read_file(self, index: int, offset: int) -> bytes:
         self._stop_if_cancelled()

@@ -119,18 +119,20 @@ class Client:
         completing: Callable[[], None],
         leaving: Callable[[], None] | None = None,
         cancel: threading.Event | None = None,
+        waiting: Callable[[], None] | None = None,
     ) -> Reply:
         """Send one request for `files` (at least one), and say what became of it. Never raises for network trouble.
 
         `completing` is called right before the request can become complete: what it raises comes out of here, and the
-        request stays incomplete. `leaving` is called before the first byte of the body. `cancel` gives the request up
+        request stays incomplete. `waiting` is called once connected, before anything else is, and may wait; `leaving`
+        is called right before the first byte of the body leaves. `cancel` gives the request up
         as long as it is not complete; once it is, its answer is awaited.
         """
         key = self._key()
         if not _fits_a_header(key):
             return Paused(PauseReason.BAD_KEY, "", _BAD_KEY)
         boundary = secrets.token_hex(16)
-        body = Body(metadata, files, boundary, Hooks(completing, leaving, cancel, self._passing))
+        body = Body(metadata, files, boundary, Hooks(completing, leaving, cancel, self._passing, waiting))
         outgoing = Outgoing(body, self._answer_timeout)
         headers = self._headers | {
             "Authorization": key,

@@ -46,6 +46,7 @@ class StuckSender:
         completing: Callable[[], None],
         leaving: Callable[[], None] | None = None,
         cancel: threading.Event | None = None,
+        waiting: Callable[[], None] | None = None,
     ) -> Reply:
         self.inside()
         return Stored(("1",))

@@ -111,12 +111,13 @@ class FakeService:
         completing: Callable[[], None],
         leaving: Callable[[], None] | None = None,
         cancel: threading.Event | None = None,
+        waiting: Callable[[], None] | None = None,
     ) -> Reply:
         act = self.acts.popleft() if self.acts else self.always
         self.requests.append((metadata, tuple(file.wire_name for file in files), act))
         if self.hang is not None:
             assert self.hang.wait(20)
-        body = Body(metadata, files, BOUNDARY, Hooks(completing, leaving, cancel))
+        body = Body(metadata, files, BOUNDARY, Hooks(completing, leaving, cancel, waiting=waiting))
         try:
             received = self._receive(body, act)
         except FileChangedError as change:

@@ -117,13 +117,33 @@ def test_b10_the_end_is_withheld_until_completing_has_returned(make_file: MakeFi
     assert before[0].endswith(content[CHUNK : 2 * CHUNK]), "of the last chunk nothing has left"
 
 
-def test_leaving_comes_before_the_first_byte_and_completing_once(make_file: MakeFile) -> None:
-    order: list[str] = []
-    hooks = Hooks(lambda: order.append("completing"), lambda: order.append("leaving"))
-    body = body_of(make_file(), hooks=hooks)
-    assert order == []
-    drain(body, 10)
-    assert order == ["leaving", "completing"]
+@pytest.mark.parametrize(
+    ("size", "order"),
+    [(7, ["waiting", "completing", "leaving", "out"]), (3 * CHUNK, ["waiting", "leaving", "out", "completing"])],
+)
+def test_it_waits_before_anything_is_committed_and_leaves_after_that(
+    size: int, order: list[str], make_file: MakeFile
+) -> None:
+    """What leaves with the first byte is complete only after its commit, and waits for its turn before that."""
+    said: list[str] = []
+    hooks = Hooks(
+        lambda: said.append("completing"), lambda: said.append("leaving"), waiting=lambda: said.append("waiting")
+    )
+    body = body_of(make_file(os.urandom(size)), hooks=hooks)
+    assert said == []
+    while body.read(10_000):
+        if "out" not in said:
+            said.append("out")
+    assert said == order
+
+
+def test_given_up_while_it_waits_nothing_has_left_and_nothing_is_committed(make_file: MakeFile) -> None:
+    cancel = threading.Event()
+    completing = Recorder()
+    body = body_of(make_file(), hooks=Hooks(completing, cancel=cancel, waiting=cancel.set))
+    with pytest.raises(CancelledError):
+        body.read()
+    assert (body.handed_out, completing.calls) == (0, 0)
 
 
 @pytest.mark.parametrize("error", [OSError("disk full"), BrokenPipeError("x"), RuntimeError("x"), KeyboardInterrupt()])
