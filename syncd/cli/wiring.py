@@ -19,6 +19,7 @@ from syncd.daemon.intake import Intake
 from syncd.daemon.lock import InstanceLock
 from syncd.daemon.metered import Metered
 from syncd.daemon.pipeline import Pipeline
+from syncd.daemon.turnstile import LEAD, Turnstile, real_pause
 from syncd.daemon.vigil import INTAKE, Vigil, WatchedSender
 from syncd.daemon.voice import Voice
 from syncd.daemon.windows import Windows
@@ -156,6 +157,7 @@ def assembled(
             intake_busy=intake.is_busy,
             answered=signals.wake.set,
             shut=windows.shut,
+            turnstile=Turnstile(clock.monotonic, real_pause, lead=LEAD),
         )
         joined = Pipeline(
             settings=settings,

@@ -16,8 +16,10 @@ from enum import StrEnum
 from typing import Any, Final, Protocol
 
 from syncd.daemon.clock import Clock, local_midnight, next_local_midnight
+from syncd.daemon.line import SMALL_FILE, SMALL_REQUEST, Line
 from syncd.daemon.planner import Chosen, Labeller, Planner
-from syncd.daemon.receipts import Meaning, Request, meaning
+from syncd.daemon.receipts import Meaning, Request, given_up, meaning
+from syncd.daemon.turnstile import Turn, Turnstile
 from syncd.daemon.voice import Said, Voice
 from syncd.errors import ReachError
 from syncd.ledger.lookups import Lookups, Pending
@@ -31,13 +33,17 @@ from syncd.upload.batches import marked
 from syncd.upload.body import SendFile
 from syncd.upload.lookup import Found, Missing, adopt, next_lookup
 from syncd.upload.names import new_marker, wire_name
-from syncd.upload.replies import Doubt, Hit, Reply, SearchFailed, Stored, Unanswered
+from syncd.upload.replies import Doubt, Hit, NotSent, Reply, SearchFailed, Stored, Unanswered
 
 OLDEST_EVERY: Final = 10
 """Every so many requests takes the longest waiting, so that nothing waits for ever."""
 LINGER: Final = 2.0
 """Seconds for which an entry waits for mates while the intake is at work."""
 _HEADS: Final = 16
+
+
+Opened = tuple[PlacePath, SendFile]
+"""A file that is open for sending, and where it lies."""
 
 
 class Sender(Protocol):
@@ -51,6 +57,7 @@ class Sender(Protocol):
         completing: Callable[[], None],
         leaving: Callable[[], None] | None = None,
         cancel: threading.Event | None = None,
+        waiting: Callable[[], None] | None = None,
     ) -> Reply:
         """Send one request; never raises for trouble of the network."""
         ...
@@ -97,6 +104,15 @@ class Idle:
 
 
 @dataclass(frozen=True, slots=True)
+class Departure:
+    """How a request may leave: its turn, when that is in seconds since the epoch, and whether it is but a probe."""
+
+    turn: Turn
+    at: float
+    probe: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Flight:
     """A request under way."""
 
@@ -104,6 +120,12 @@ class Flight:
     request: Request
     places: tuple[PlacePath, ...]
     files: tuple[SendFile, ...]
+    departure: Departure
+
+    @property
+    def turn(self) -> Turn:
+        """Its turn among the others."""
+        return self.departure.turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +157,7 @@ class Dispatch:
         intake_busy: Callable[[], bool] = lambda: False,
         answered: Callable[[], None] = lambda: None,
         shut: Callable[[float], Idle | None] = lambda _: None,
+        turnstile: Turnstile | None = None,
     ) -> None:
         self._queue = queue
         self._lookups = lookups
@@ -157,10 +180,11 @@ class Dispatch:
         self._searches: dict[Future[tuple[Hit, ...] | SearchFailed], Search] = {}
         self._left_lock = threading.Lock()
         self._left_at = queue.last_sent_at() or 0.0
-        self._count = 0
+        self._turnstile = turnstile or Turnstile(clock.monotonic)
+        self._since_oldest = 0
+        self._launched_at = 0.0
+        self._line = Line()
         self._told_of_budget = 0.0
-        self.cancel = threading.Event()
-        """Set it to have the requests under way given up, where they are not complete yet."""
         self._unanswered: set[int] = set()
         """Entries that became unanswered in this run and were not found since."""
         self.outcomes: Counter[State] = Counter()
@@ -188,27 +212,41 @@ class Dispatch:
         """End a pause."""
         self._set_gate(pace.released(self._gate))
 
-    def turn(self) -> Idle | None:  # noqa: PLR0911  (one return for each reason to rest)
+    def turn(self) -> Idle | None:
         """Settle what came back, and let one request leave; None: call again at once."""
         self._collect()
         if self._returned.is_set():
             self._try_files_again()
+        now, monotonic = self._clock.now(), self._clock.monotonic()
+        idle = self._nothing_may_leave(now)
+        if idle is not None:
+            return idle
+        return None if self._look_up(now) else self._upload(now, monotonic)
+
+    def _nothing_may_leave(self, now: float) -> Idle | None:
+        """Tell why neither an upload nor a look-up may leave now."""
         if self.in_flight >= self._settings.in_flight:
             return Idle(Rest.UNDER_WAY)
-        now = self._clock.now()
         idle = self._shut(now) or self._gate_is_shut(now)
         if idle is not None:
             return idle
-        if self._look_up(now):
-            return None
+        if self._one_waits_for_its_turn():
+            return Idle(Rest.UNDER_WAY)
+        slot = pace.next_slot(self._gate, self._settings.pace, now)
+        lookup = self._lookups.next_due()
+        # A look-up goes before what is owed, and is not made ahead.
+        return Idle(Rest.PACE, slot) if lookup is not None and lookup <= slot > now else None
+
+    def _upload(self, now: float, monotonic: float) -> Idle | None:
         opening = pace.opening(self._gate, self._settings.pace, now)
         if isinstance(opening, pace.Shut) or (opening.probe and self.in_flight):
             return Idle(Rest.UNDER_WAY)
         due = self._queue.next_due()
         if due is None:
             return Idle(Rest.NOTHING_OWED, self._lookups.next_due())
-        if opening.at > now:
-            return Idle(Rest.UNANSWERED if self._gate.unanswered else Rest.BACK_OFF, opening.at)
+        if opening.at > now + self._lead:
+            rest = Rest.UNANSWERED if self._gate.unanswered else Rest.BACK_OFF
+            return Idle(rest, opening.at - self._lead)
         if due > now + 2 * BACKOFF_CAP:
             # No back-off is that long: the clock was set back.
             self._queue.hasten(now)
@@ -217,7 +255,23 @@ class Dispatch:
         if budget == 0:
             return self._budget_is_spent(now)
         most = 1 if opening.probe else self._settings.batch_files
-        return self._send_next(most if budget is None else min(most, budget), due, now)
+        turn = self._turnstile.turn(monotonic + max(0.0, opening.at - now), self._interval)
+        departure = Departure(turn, max(now, opening.at), opening.probe)
+        return self._send_next(most if budget is None else min(most, budget), due, now, departure)
+
+    @property
+    def _interval(self) -> float:
+        return max(self._settings.pace or 0.0, self._gate.interval or 0.0)
+
+    @property
+    def _lead(self) -> float:
+        """Seconds before its turn at which a request is made."""
+        return self._turnstile.lead if self._interval else 0.0
+
+    def _one_waits_for_its_turn(self) -> bool:
+        """Tell whether a request is made and has not left yet, so that nobody knows when the next turn is."""
+        waits = any(not flight.turn.left for flight in self._flights.values())
+        return bool(self._interval and (waits or self._searches))
 
     def _gate_is_shut(self, now: float) -> Idle | None:
         """Tell whether neither uploads nor look-ups may leave: the queue is paused, or the pace has it wait."""
@@ -230,11 +284,11 @@ class Dispatch:
         if pause is not None and (pause.probe_at is None or pause.probe_at > now):
             return Idle(Rest.PAUSED, pause.probe_at)
         slot = pace.next_slot(self._gate, self._settings.pace, now)
-        if slot > now:
+        if slot - self._lead > now:
             # A look-up that comes later is nothing that a sync would wait for the pace for.
             lookup = self._lookups.next_due()
             owed = self._queue.next_due() is not None or (lookup is not None and lookup <= slot)
-            return Idle(Rest.PACE, slot) if owed else Idle(Rest.NOTHING_OWED, lookup)
+            return Idle(Rest.PACE, slot - self._lead) if owed else Idle(Rest.NOTHING_OWED, lookup)
         return None
 
     def collect(self, within: float) -> None:
@@ -246,9 +300,23 @@ class Dispatch:
         """Let what is under way come to its end, at most so many seconds; what is not complete then is given up."""
         if deadline is not None:
             wait(self._under_way(), timeout=deadline)
-            self.cancel.set()
+            self.give_up_what_is_incomplete()
         wait(self._under_way())
         self._collect()
+
+    def give_up_what_is_incomplete(self) -> None:
+        """Have the requests under way given up, where they are not complete yet."""
+        for flight in self._flights.values():
+            flight.turn.give_up("syncd ends")
+            flight.turn.cancel.set()
+
+    def _give_up_what_must_not_leave(self, now: float) -> None:
+        """Take back what waits for its turn, where an answer has it wait longer, or shut the gate."""
+        opening = pace.opening(self._gate, self._settings.pace, now)
+        for flight in self._flights.values():
+            later = isinstance(opening, pace.Shut) or opening.at > flight.departure.at + 0.001
+            if later or (isinstance(opening, pace.Go) and opening.probe and not flight.departure.probe):
+                flight.turn.give_up("another request's answer came between")
 
     def _under_way(self) -> list[Future[Any]]:
         return [*self._flights, *self._searches]
@@ -260,6 +328,8 @@ class Dispatch:
             flight = self._flights.pop(future)
             for file in flight.files:
                 os.close(file.fd)
+            if not flight.turn.left and not flight.turn.given_up:
+                self._set_left(flight.departure.at)
             try:
                 self._settle(flight, future.result())
             except BaseException as error:  # noqa: BLE001  (raised below)
@@ -269,9 +339,11 @@ class Dispatch:
         for search_future in [f for f in self._searches if f.done()]:
             self._looked_up(self._searches.pop(search_future).pending, search_future.result())
 
-    def _send_next(self, most: int, due: float, now: float) -> Idle | None:
+    def _send_next(self, most: int, due: float, now: float, departure: Departure) -> Idle | None:
         """Plan around the entries that come first, and send the first batch that need not wait for mates."""
-        oldest = self._count % OLDEST_EVERY == OLDEST_EVERY - 1
+        if self._is_the_last_place_for_small_ones() and self._send_a_small_one(most, now, departure):
+            return None
+        oldest = self._is_the_turn_of_the_oldest(now)
         lingering = False
         # While a scan records faster than is sent, those that come first are always new: then the oldest go.
         for waiting_longest in [True] if oldest else [False, True]:
@@ -283,7 +355,8 @@ class Dispatch:
                 if not chosen.full and self._intake_busy() and 0 <= now - chosen.batch[0].arrived_at < LINGER:
                     lingering = True
                     continue
-                self._launch(chosen, now)
+                self._since_oldest = 0 if oldest else self._since_oldest + 1
+                self._launch(chosen, now, departure)
                 return None
             if not lingering:
                 break
@@ -293,10 +366,32 @@ class Dispatch:
         until = max(due, now + 0.05)
         return Idle(Rest.BACK_OFF, until if lookup is None else min(until, lookup))
 
-    def _launch(self, chosen: Chosen, now: float) -> None:
-        # Counted whether or not it can be sent, so that files that cannot be opened take nobody's turn.
-        self._count += 1
-        opened: list[tuple[Owed, tuple[PlacePath, SendFile]]] = []
+    def _is_the_last_place_for_small_ones(self) -> bool:
+        """Tell whether all places but one are taken by requests that take long: the last is kept for small files."""
+        flights = self._flights.values()
+        last = self._settings.in_flight > 1 and len(flights) == self._settings.in_flight - 1
+        return last and all(self._line.is_long(_bytes(flight)) for flight in flights)
+
+    def _send_a_small_one(self, most: int, now: float, departure: Departure) -> bool:
+        for head in self._queue.small_ones(self._settings.order, now, size=SMALL_FILE, limit=_HEADS):
+            chosen = self._planner.around(head, min(most, self._gate.batch_cap or most), now, most_bytes=SMALL_REQUEST)
+            if chosen is not None:
+                self._launch(chosen, now, departure)
+                return True
+        return False
+
+    def _is_the_turn_of_the_oldest(self, now: float) -> bool:
+        """Tell whether the longest waiting goes. One that arrived since the last request goes before it, within limits.
+
+        So an arrival is in the next request or, where that was made already, in the one after it.
+        """
+        if self._since_oldest < OLDEST_EVERY - 1:
+            return False
+        return self._since_oldest >= 2 * OLDEST_EVERY - 1 or not self._queue.has_arrived_since(self._launched_at, now)
+
+    def _launch(self, chosen: Chosen, now: float, departure: Departure) -> None:
+        self._launched_at = now
+        opened: list[tuple[Owed, Opened]] = []
         try:
             for owed in chosen.batch:
                 found = self._open(owed)
@@ -305,27 +400,40 @@ class Dispatch:
                 else:
                     opened.append((owed, found))
             if opened:
-                self._send(self._claim(opened, chosen, now), now)
+                self._send(self._claim(opened, chosen, now, departure))
         except BaseException:
             for _, (_, file) in opened:
                 os.close(file.fd)
             raise
 
-    def _send(self, flight: Flight, now: float) -> None:
-        self._set_left(now)
+    def _send(self, flight: Flight) -> None:
         request_id = flight.request_id
         future = self._executor.submit(
             self._sender.send,
             flight.request.metadata,
             flight.files,
             completing=lambda: self._queue.completing(request_id, self._clock.now()),
-            leaving=lambda: self._set_left(self._clock.now()),
-            cancel=self.cancel,
+            leaving=lambda: self._leaves(flight.turn),
+            cancel=flight.turn.cancel,
+            waiting=flight.turn.wait,
         )
         self._flights[future] = flight
         future.add_done_callback(lambda _: self._answered())
 
-    def _claim(self, opened: Sequence[tuple[Owed, tuple[PlacePath, SendFile]]], chosen: Chosen, now: float) -> Flight:
+    def _leaves(self, turn: Turn) -> None:
+        """Let a request go when its turn comes; on the thread that sends it."""
+        turn.leave()
+        self._set_left(self._clock.now())
+        if turn.interval:
+            self._answered()  # the next one can be made now
+
+    def _claim(
+        self,
+        opened: Sequence[tuple[Owed, tuple[PlacePath, SendFile]]],
+        chosen: Chosen,
+        now: float,
+        departure: Departure,
+    ) -> Flight:
         marker = new_marker(os.urandom(8))
         with_marker = self._settings.marker and all("tags" not in owed.omit for owed, _ in opened)
         outgoing = marked(chosen.metadata, marker) if with_marker else chosen.metadata
@@ -336,10 +444,17 @@ class Dispatch:
             metadata=outgoing,
             files=tuple((owed.entry_id, file.wire_name, file.size) for owed, (_, file) in opened),
             off=chosen.off,
+            leaves_at=departure.at,
         )
         request_id = self._queue.claim(claim, now)
         request = Request(tuple(owed for owed, _ in opened), outgoing, with_marker, self._settings.lookup_after)
-        return Flight(request_id, request, tuple(place for _, (place, _) in opened), files)
+        return Flight(
+            request_id=request_id,
+            request=request,
+            places=tuple(place for _, (place, _) in opened),
+            files=files,
+            departure=departure,
+        )
 
     def _open(self, owed: Owed) -> tuple[PlacePath, SendFile] | None:
         """Open a photo at the first of its places that has it; None where none has."""
@@ -372,11 +487,17 @@ class Dispatch:
     def _settle(self, flight: Flight, reply: Reply) -> None:
         now = self._clock.now()
         reply = self._refuse_known_ids(flight, reply)
-        what = meaning(flight.request, reply, now, self._rng)
+        if isinstance(reply, Stored):
+            self._line.note(_bytes(flight), self._clock.monotonic() - flight.turn.at)
         before = self._gate.pause
-        self._gate = pace.after(self._gate, what.gate, self._settings.pace, now, self._rng)
+        if flight.turn.given_up and not flight.turn.left and isinstance(reply, NotSent):
+            what = given_up(flight.request, flight.turn.given_up, now)
+        else:
+            what = meaning(flight.request, reply, now, self._rng)
+            self._gate = pace.after(self._gate, what.gate, self._settings.pace, now, self._rng)
         self._queue.settle(flight.request_id, what.answer, what.receipts, self._gate.to_json(), now)
         self._tell(flight, what)
+        self._give_up_what_must_not_leave(now)
         if self._gate.pause is not None and (before is None or before.reason != self._gate.pause.reason):
             self._voice.say(Said.PAUSED, None, self._gate.pause.reason)
         elif before is not None and self._gate.pause is None:
@@ -418,6 +539,8 @@ class Dispatch:
 
     def _looked_up(self, pending: Pending, answer: tuple[Hit, ...] | SearchFailed) -> None:
         now = self._clock.now()
+        if self._interval:
+            self._set_left(now)  # nobody said when its first byte left
         if isinstance(answer, SearchFailed):
             self._lookups.postpone(pending, now + self._settings.lookup_after)
             if answer.limited or answer.paused is not None:
@@ -467,6 +590,10 @@ class Dispatch:
     def _set_gate(self, gate: pace.Gate) -> None:
         self._gate = gate
         self._queue.set_gate(gate.to_json())
+
+
+def _bytes(flight: Flight) -> int:
+    return sum(file.size for file in flight.files)
 
 
 _SAID = {

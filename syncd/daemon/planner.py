@@ -60,13 +60,16 @@ class Planner:
         self._tolerance = Tolerance(settings.time_tolerance, settings.place_tolerance)
         self._as_utc = as_utc
 
-    def around(self, head: int, most: int, now: float) -> Chosen | None:
-        """Plan a request of at most so many files with an entry; None where the entry is not to be sent now."""
+    def around(self, head: int, most: int, now: float, *, most_bytes: int | None = None) -> Chosen | None:
+        """Plan a request of at most so many files with an entry; None where the entry is not to be sent now.
+
+        `most_bytes`: fewer than the settings allow.
+        """
         mates = self._queue.mates(head, now, limit=max(FIRST_LOOK, 4 * most))
         first = self._wanted(mates[0]) if mates else None
         if first is None:
             return None
-        limits = Limits(max(1, min(most, first.owed.split or most)), self._bytes)
+        limits = Limits(max(1, min(most, first.owed.split or most)), min(self._bytes, most_bytes or self._bytes))
         if self._tolerance and first.own.taken_at is not None:
             near = self._queue.neighbours(first.owed, now, within=2 * self._tolerance.seconds, limit=WINDOW)
             return self._shared(first, [first, *self._alike(first, near)], limits)

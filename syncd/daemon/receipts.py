@@ -89,6 +89,12 @@ def meaning(  # noqa: PLR0911  (one return for each kind of reply)
             assert_never(reply)
 
 
+def given_up(request: Request, why: str, now: float) -> Meaning:
+    """Judge a request that was made, and taken back before its first byte left: all as if it had never been made."""
+    receipts = [Receipt(owed.entry_id, State.READY, f"not sent: {why}", due_at=now) for owed in request.batch]
+    return _meaning(request, Answer(Outcome.NOT_SENT, message=why), receipts)
+
+
 def _meaning(request: Request, answer: Answer, receipts: Sequence[Receipt]) -> Meaning:
     return Meaning(answer, tuple(receipts), Answered(answer.outcome, len(request.batch), answer.message or ""))
 

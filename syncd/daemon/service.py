@@ -209,7 +209,7 @@ class _Dispatching:
     def finish(self) -> None:
         """Let the requests under way end: first all of them, then those that are complete, at last none."""
         self._wait(STOP_WITHIN)
-        self._pipeline.dispatch.cancel.set()
+        self._pipeline.dispatch.give_up_what_is_incomplete()
         self._wait(ANSWER_WITHIN)
         if self._pipeline.dispatch.in_flight:
             self._outside.abandon()

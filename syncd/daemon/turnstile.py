@@ -38,9 +38,9 @@ class Turnstile:
         self._left = float("-inf")
         self._head_start = 0.0
 
-    def turn(self, after: float, interval: float) -> Turn:
-        """Give the turn of a request: so many seconds from now, and `interval` seconds after the one before."""
-        return Turn(self, self._monotonic() + after, interval)
+    def turn(self, at: float, interval: float) -> Turn:
+        """Give the turn of a request: at a moment (monotonic), and `interval` seconds after the one before."""
+        return Turn(self, at, interval)
 
     def wait(self, turn: Turn) -> None:
         """Wait until little more than a commit is left to do before the turn, or until it is given up."""

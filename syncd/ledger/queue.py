@@ -43,6 +43,8 @@ class Claim:
     """For each file, in the order of the parts: entry, wire name, bytes."""
     off: Mapping[int, Off] = field(default_factory=dict)
     """For entries whose own time or place is another than what is sent: by how much."""
+    leaves_at: float | None = None
+    """When it will leave, in seconds since the epoch; None: at once."""
 
 
 class Queue:
@@ -111,6 +113,19 @@ class Queue:
                 found += connection.execute(backlog, {"now": now, "limit": limit - len(found)}).scalars()
             return found
 
+    def small_ones(self, order: str, now: float, *, size: int, limit: int) -> list[int]:
+        """Give entries of at most so many bytes among the few thousand that come first, in their order."""
+        backlog = _SMALL_OLDEST if order == "oldest" else _SMALL_NEWEST
+        values = {"now": now, "size": size, "limit": limit}
+        with self._store.read() as connection:
+            found = list(connection.execute(_SMALL_ARRIVALS, values).scalars())
+            return (found + list(connection.execute(backlog, values).scalars()))[:limit]
+
+    def has_arrived_since(self, at: float, now: float) -> bool:
+        """Tell whether a photo that is due arrived (lane 1) after a moment."""
+        with self._store.read() as connection:
+            return connection.execute(_ARRIVED_SINCE, {"at": at, "now": now}).first() is not None
+
     def mates(self, entry_id: int, now: float, *, limit: int) -> list[Owed]:
         """Give an entry and the due ones whose capture gives the same metadata, the entry itself first.
 
@@ -173,7 +188,7 @@ class Queue:
                 "marker": claim.marker,
                 "marked": claim.marked,
                 "namespace": claim.metadata.unique_id,
-                "sent_at": now,
+                "sent_at": now if claim.leaves_at is None else claim.leaves_at,
                 "files": len(claim.files),
                 "bytes": sum(size for _, _, size in claim.files),
             }
@@ -389,6 +404,10 @@ _ARRIVALS = text("""
     WHERE state = 'ready' AND withdrawn = 0 AND lane = 1 AND due_at <= :now
     ORDER BY arrived_at DESC, id DESC LIMIT :limit
 """)
+_ARRIVED_SINCE = text("""
+    SELECT 1 FROM entries INDEXED BY ix_entries_arrivals
+    WHERE state = 'ready' AND withdrawn = 0 AND lane = 1 AND arrived_at > :at AND due_at <= :now LIMIT 1
+""")
 _BACKLOG_NEWEST = text("""
     SELECT id FROM entries INDEXED BY ix_entries_backlog
     WHERE state = 'ready' AND withdrawn = 0 AND lane = 2 AND due_at <= :now
@@ -398,6 +417,27 @@ _BACKLOG_OLDEST = text("""
     SELECT id FROM entries INDEXED BY ix_entries_backlog
     WHERE state = 'ready' AND withdrawn = 0 AND lane = 2 AND due_at <= :now
     ORDER BY order_at, id LIMIT :limit
+""")
+_SMALL_ARRIVALS = text("""
+    SELECT id FROM (
+        SELECT id, size FROM entries INDEXED BY ix_entries_arrivals
+        WHERE state = 'ready' AND withdrawn = 0 AND lane = 1 AND due_at <= :now
+        ORDER BY arrived_at DESC, id DESC LIMIT 2000)
+    WHERE size <= :size LIMIT :limit
+""")
+_SMALL_NEWEST = text("""
+    SELECT id FROM (
+        SELECT id, size FROM entries INDEXED BY ix_entries_backlog
+        WHERE state = 'ready' AND withdrawn = 0 AND lane = 2 AND due_at <= :now
+        ORDER BY order_at DESC, id DESC LIMIT 2000)
+    WHERE size <= :size LIMIT :limit
+""")
+_SMALL_OLDEST = text("""
+    SELECT id FROM (
+        SELECT id, size FROM entries INDEXED BY ix_entries_backlog
+        WHERE state = 'ready' AND withdrawn = 0 AND lane = 2 AND due_at <= :now
+        ORDER BY order_at, id LIMIT 2000)
+    WHERE size <= :size LIMIT :limit
 """)
 _WAITING = text("""
     SELECT id FROM entries INDEXED BY ix_entries_waiting

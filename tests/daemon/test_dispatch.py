@@ -511,7 +511,7 @@ def test_finishing_gives_up_what_is_not_complete(tmp_path: Path) -> None:
     with Rig(tmp_path, executor=executor) as rig:
         photos(rig, 1)
         rig.dispatch.turn()
-        rig.dispatch.cancel.set()
+        rig.dispatch.give_up_what_is_incomplete()
         executor.step()
         rig.dispatch.finish(0.0)
         assert rig.states() == {"p0000.jpg": State.READY}
