@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
+import shutil
 import subprocess
 import sys
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from syncd.extract.samples import write_sample
 from syncd.model import Position
@@ -48,7 +51,9 @@ def test_list_status_and_why_keep_their_contracts(program: Program, server: Faul
     assert rows["cut.jpg"]["image_id"] is None
     assert rows["cut.jpg"]["reason"]
     assert rows["undated.png"]["taken_at"] is None
-    assert all(not tag.startswith("syncd-") for row in rows.values() for tag in row["tags"])
+    for row in rows.values():
+        assert_types(row)
+        assert row.keys() == rows["a.jpg"].keys()
     sent = stored[hashlib.sha256(path.read_bytes()).hexdigest()]
     assert sent.tags[:4] == ["home", "trip", "Lisbon", "2024"]
     assert re.fullmatch(r"syncd-[0-9a-f]{16}", sent.tags[4])
@@ -76,27 +81,58 @@ def test_inspect_tells_of_each_file_in_order_and_never_fails_because_of_one(prog
     cut.write_bytes(outside.read_bytes()[:400])
     text = tmp_path / "text.txt"
     text.write_text("no photo")
-    program.write_config(folders=[{"tags": ["home"]}])
+    program.write_config(folders=[{"tags": ["home"]}], rules=[{"match": "Private/**", "skip": True}])
+    pipe, loop, private = tmp_path / "pipe.jpg", tmp_path / "loop.jpg", program.photo("Private/p.jpg")
+    os.mkfifo(pipe)
+    loop.symlink_to(loop)
+    odd = Path(os.fsdecode(os.fsencode(tmp_path) + b"/odd-\xff\xed\xa0\xbd\n.jpg"))
+    shutil.copyfile(outside, odd)
     files = [cut, tmp_path / "missing.jpg", inside, tmp_path, outside, text]
-    ended = program.call("inspect", "--json", *(str(file) for file in files))
+    files += [pipe, loop, odd, odd.with_name(odd.name + "-is-missing.jpg"), text / "below-a-file.jpg", private, outside]
+    ended = program.call("inspect", "--json", *(os.fsencode(file) for file in files))
     assert ended.code == 0
+    assert ended.err == ""
+    assert ended.out.isascii()
     rows = ended.json
-    assert [row["path"] for row in rows] == [str(file) for file in files]
+    assert [row["path"] for row in rows] == [str(file) for file in files], "in the order given, and each asked twice"
+    for row in rows:
+        assert_types(row)
     wanted = {
         "path", "sha256", "type", "size", "taken_at", "camera_model", "latitude", "longitude", "sources", "namespace",
         "tags", "fit", "reason",
     }  # fmt: skip
     assert all(wanted <= row.keys() for row in rows)
-    assert [row["fit"] for row in rows] == [False, False, True, False, True, False]
+    assert [row["fit"] for row in rows[:6]] == [False, False, True, False, True, False]
+    assert [row["fit"] for row in rows[6:]] == [False, False, True, False, False, True, True]
     assert all(row["fit"] or row["reason"] for row in rows)
-    of_cut, missing, of_inside, _, of_outside, _ = rows
+    assert rows[8]["sha256"] == rows[4]["sha256"], "a name that is not UTF-8 is a name"
+    assert "skips it" in rows[11]["reason"]
+    assert rows[12] == rows[4]
+    of_cut, missing, of_inside, _, of_outside, _ = rows[:6]
     assert of_cut["camera_model"] == "Pixel 8", "what its metadata says is still shown"
     assert missing["sha256"] is None
+    assert (of_outside["namespace"], of_outside["tags"]) == (None, []), "no folder gives it any"
     assert (of_inside["taken_at"], of_inside["tags"]) == ("2024-05-06 07:08:09", ["home"])
     assert of_inside["sources"]["taken_at"]
     assert of_outside["sha256"] == hashlib.sha256(outside.read_bytes()).hexdigest()
     assert of_outside["type"] == "image/jpeg"
     assert not program.ledger.exists(), "nothing is recorded"
+
+
+def assert_types(row: dict[str, Any]) -> None:
+    """What is common to the rows of `list` and `inspect`."""
+    assert isinstance(row["path"], str)
+    assert row["path"].startswith("/")
+    for name in ("reason", "camera_model"):
+        assert row[name] is None or isinstance(row[name], str)
+    if row["taken_at"] is not None:
+        assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", row["taken_at"])
+    for name in ("latitude", "longitude"):
+        assert row[name] is None or isinstance(row[name], (int, float))
+    assert (row["latitude"] is None) == (row["longitude"] is None)
+    assert isinstance(row["tags"], list)
+    assert all(isinstance(tag, str) and not tag.startswith("syncd-") for tag in row["tags"])
+    assert "image_id" not in row or row["image_id"] is None or re.fullmatch(r"[1-9]\d+", row["image_id"])
 
 
 def test_config_stands_before_or_behind_the_command_or_in_the_environment(program: Program) -> None:
