@@ -373,7 +373,8 @@ class Intake:
             os.close(fd)
         read = Look(after.st_size, after.st_mtime_ns, after.st_ctime_ns, after.st_ino, after.st_dev)
         if not opened == read == look or photo.size != read.size:
-            self._settling.look(place, read, self._clock.now(), self._clock.monotonic())
+            # Its times may be old enough by now: without a wait nobody would look at it before the next scan.
+            self._settling.wait_anew(place, read, self._clock.monotonic())
             return
         sighting = self._sighting(place, look, photo)
         monotonic = self._clock.monotonic()

@@ -82,6 +82,12 @@ class Settling:
         due = monotonic + max(rest, _SHORTEST_WAIT)
         return self._keep(place, _Wait(look, unchanged_since, wait.since if wait else monotonic, due))
 
+    def wait_anew(self, place: PlacePath, look: Look, monotonic: float) -> Waiting:
+        """Have a file wait from now on, whatever its times say: it changed while it was read."""
+        wait = self._waits.get(place)
+        due = monotonic + max(self._settle, _SHORTEST_WAIT)
+        return self._keep(place, _Wait(look, monotonic, wait.since if wait else monotonic, due))
+
     def due(self, monotonic: float) -> list[PlacePath]:
         """Return the candidates to look at again now. One that is not looked at is due again after `settle`."""
         places = []

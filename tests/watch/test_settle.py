@@ -73,6 +73,17 @@ def test_w14_a_slow_writer_waits_and_is_named_after_ten_minutes() -> None:
     assert room.unsettled(2000.0) == []
 
 
+@pytest.mark.parametrize("settle", [0.0, 2.0])
+def test_what_changed_while_it_was_read_waits_however_old_it_is(settle: float) -> None:
+    room = Settling(settle)
+    assert isinstance(room.look(PLACE, look_at(100.0), NOW, 50.0), Settled)
+    waiting = room.wait_anew(PLACE, look_at(90.0, size=101), 60.0)
+    assert room.places() == [PLACE]
+    assert waiting.due == room.next_due() == pytest.approx(60.0 + max(settle, 0.05))
+    assert room.due(62.1) == [PLACE]
+    assert isinstance(room.look(PLACE, look_at(90.0, size=101), NOW, 62.1), Settled)
+
+
 def test_the_clock_set_forward_does_not_settle_what_is_being_written() -> None:
     room = Settling(2.0)
     room.look(PLACE, look_at(0.1), NOW, 50.0)
