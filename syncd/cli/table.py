@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from syncd.cli.commands import asking, cards, deciding, ledger, pausing, setting_up, syncing, trying
+from syncd.cli.commands import asking, cards, deciding, ledger, pausing, service, setting_up, syncing, trying
 
 
 def register(app: typer.Typer) -> None:
@@ -30,3 +30,4 @@ def register(app: typer.Typer) -> None:
     app.command("sandbox")(trying.sandbox)
     app.command("demo")(trying.demo)
     app.add_typer(ledger.app, name="ledger")
+    app.add_typer(service.app, name="service")

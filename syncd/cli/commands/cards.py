@@ -64,6 +64,7 @@ def import_cards(  # noqa: PLR0913  (each is an option)
     """
     from syncd.card.naming import Template
     from syncd.cli import context
+    from syncd.cli.announcing import announce_imports
     from syncd.cli.carding import Wish, destination_of, import_card, open_store
     from syncd.cli.stopping import stopping_on_signals
     from syncd.cli.words import absolute
@@ -85,7 +86,8 @@ def import_cards(  # noqa: PLR0913  (each is an option)
         with open_store(settings) as store, _pace(quiet=as_json) as pace:
             outcomes += (import_card(settings, store, source, wish, pace, stop) for source in wanted)
     code = _tell(outcomes, as_json=as_json)
-    if notify:
+    announce_imports(settings.notify, outcomes)
+    if notify and not settings.notify.desktop:
         _notify(outcomes)
     return code
 

@@ -22,7 +22,7 @@ def init(
     from syncd.apikey import BESIDE
     from syncd.cli import context
     from syncd.cli.output import answer
-    from syncd.config import load
+    from syncd.config import SYSTEM_CONFIG, load
     from syncd.config_template import template
     from syncd.errors import UsageError
 
@@ -31,7 +31,8 @@ def init(
         raise UsageError(f"{target} is there already", hint="edit it, or replace it with `syncd init --force`")
     watched = (folder or Path.home() / "Pictures").expanduser().absolute()
     text = template(watched)
-    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # The user of the system service must be able to read its configuration.
+    target.parent.mkdir(mode=0o755 if target == SYSTEM_CONFIG else 0o700, parents=True, exist_ok=True)
     partial = target.with_name(target.name + ".partial")
     partial.write_text(text, encoding="utf-8")
     partial.replace(target)

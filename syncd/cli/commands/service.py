@@ -1,0 +1,118 @@
+"""`service`: run syncd under systemd."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from syncd.cli.units import Unit
+
+app = typer.Typer(help="Run syncd under systemd: put its unit in place, take it away, show it.", no_args_is_help=True)
+ForUser = Annotated[bool, typer.Option("--user", help="For yourself (systemctl --user), not for the whole system.")]
+Force = Annotated[bool, typer.Option("--force", help="Also where the unit was changed by hand; it is kept beside.")]
+
+
+@app.command("install")
+def install(*, user: ForUser = False, force: Force = False) -> int:
+    """Put the unit for this installation in place.
+
+    Says what it did and what to run next; it never runs systemctl itself.
+    """
+    from syncd.cli import units
+    from syncd.cli.output import answer
+
+    unit = _unit(user=user)
+    for line in units.install(unit, force=force):
+        answer(line)
+    answer("")
+    for number, step in enumerate(_next_steps(unit), 1):
+        answer(f"{number}. {step}")
+    return 0
+
+
+@app.command("uninstall")
+def uninstall(*, user: ForUser = False, force: Force = False) -> int:
+    """Take the unit away again. Configuration, key and ledger stay."""
+    from syncd.cli import units
+    from syncd.cli.output import answer
+
+    unit = _unit(user=user)
+    for line in units.uninstall(unit, force=force):
+        answer(line)
+    answer(f"next: {units.systemctl(unit)} daemon-reload")
+    return 0
+
+
+@app.command("show")
+def show(
+    *,
+    user: ForUser = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the unit and its state as JSON.")] = False,
+) -> int:
+    """Show the unit that would be put in place, where, and what lies there now. Changes nothing."""
+    from syncd.cli.output import answer, answer_json, message
+
+    unit = _unit(user=user)
+    if as_json:
+        answer_json(
+            {
+                "path": str(unit.path),
+                "condition": unit.condition,
+                "program": str(unit.program),
+                "config": str(unit.config),
+                "text": unit.text,
+            }
+        )
+        return 0
+    message(f"{unit.path}: {unit.condition}")
+    answer(unit.text.rstrip("\n"))
+    return 0
+
+
+def _unit(*, user: bool) -> Unit:
+    import os
+
+    from syncd.cli import context, units
+
+    return units.unit_for(user=user, config=context.chosen_config(), env=os.environ)
+
+
+def _next_steps(unit: Unit) -> Iterator[str]:
+    """Say what is still missing before the service can work, and the commands for it."""
+    from syncd.apikey import BESIDE
+    from syncd.cli.units import hidden_from_a_service, systemctl
+
+    key = unit.config.with_name(BESIDE)
+    sudo = "" if unit.for_user else "sudo "
+    if not unit.for_user:
+        yield from _user_steps()
+        why = hidden_from_a_service(unit.program)
+        if why is not None:
+            yield (
+                f"{unit.program} cannot be started by the user syncd: {why}. Install syncd where all can read it "
+                "(python3 -m venv /opt/syncd && /opt/syncd/bin/pip install syncd), and run this again from there"
+            )
+    if not unit.config.exists():
+        yield f"write a configuration: {sudo}{unit.program} --config {unit.config} init FOLDER"
+    if not key.exists():
+        yield f"store the API key: {sudo}sh -c 'umask 077; cat > {key}' (paste it, then Ctrl-D)"
+    if unit.for_user:
+        yield f"see whether all is in place: {unit.program} --config {unit.config} check"
+    yield f"{systemctl(unit)} daemon-reload && {systemctl(unit)} enable --now syncd"
+    yield f"{systemctl(unit)} status syncd; the log: journalctl {'--user ' if unit.for_user else ''}-u syncd -f"
+    if unit.for_user:
+        yield "to have it run while you are not logged in: loginctl enable-linger"
+
+
+def _user_steps() -> Iterator[str]:
+    import pwd
+
+    try:
+        pwd.getpwnam("syncd")
+    except KeyError:
+        yield "sudo useradd --system --home-dir /var/lib/syncd --shell /usr/sbin/nologin syncd"
+    yield "let the user syncd read the photos: a group of theirs (sudo usermod -aG GROUP syncd), or an ACL"
