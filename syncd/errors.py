@@ -4,6 +4,7 @@ SyncdError                 says what happened, and in `hint` what to do
 ├── SetupError             exit 78: nothing was sent, a person must put something right first
 │   ├── ConfigError        the configuration cannot be used; carries every problem found
 │   └── LedgerError        the ledger cannot be trusted or opened
+│       └── BusyError      exit 75: another program holds it; it will be right again by itself
 ├── NotNowError            exit 75: right as it is, but not at this moment
 │   └── LockedError        another process holds the instance lock
 ├── IllegalMoveError       exit 1: the code asked the ledger for a move that lifecycle.MOVES does not have
@@ -45,6 +46,12 @@ class ConfigError(SetupError):
 
 class LedgerError(SetupError):
     """The ledger cannot be opened, or what it says cannot be trusted. Nothing is uploaded meanwhile."""
+
+
+class BusyError(LedgerError):
+    """Another program holds a transaction open on the ledger: not a thing to put right, but to wait for."""
+
+    exit_code = 75
 
 
 class NotNowError(SyncdError):

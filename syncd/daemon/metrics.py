@@ -110,6 +110,8 @@ def _disk(snapshot: Snapshot) -> Iterator[Metric]:
     yield _gauge("syncd_folders_polled", "Watched folders without events.", [({}, snapshot.polled)])
     found = [({"fault": fault.value}, float(sum(p.fault is fault for p in snapshot.problems))) for fault in Fault]
     yield _gauge("syncd_watch_problems", "What the last look found wrong with the watching, by fault.", found)
+    missed = sum(record.missed for record in status.watching)
+    yield _counter("syncd_found_only_by_rescan_total", "Files that no event had told of, ever.", [({}, missed)])
     if status.last_scan_at is not None:
         help_text = "When the folder whose scan lies back the longest was scanned."
         yield _gauge("syncd_last_scan_timestamp_seconds", help_text, [({}, status.last_scan_at)])

@@ -23,7 +23,7 @@ from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.exc import DatabaseError, IntegrityError, OperationalError
 from sqlalchemy.pool import QueuePool
 
-from syncd.errors import LedgerError
+from syncd.errors import BusyError, LedgerError
 from syncd.ledger.schema import facts
 from syncd.printable import printable
 
@@ -146,7 +146,8 @@ def _translated(path: Path) -> Iterator[None]:
         hint = "Free some space and start again; nothing was lost." if "full" in said else ""
         if "locked" in said:
             hint = "Another program holds a transaction open on it. End that program, then start again."
-        elif "readonly" in said or "read-only" in said or "unable to open" in said:
+            raise BusyError(f"the ledger {path} cannot be used: {said}", hint=hint) from error
+        if "readonly" in said or "read-only" in said or "unable to open" in said:
             hint = "Make the folder and the file writable for this user; nothing is uploaded meanwhile."
         raise LedgerError(f"the ledger {path} cannot be used: {said}", hint=hint) from error
     except IntegrityError as error:
