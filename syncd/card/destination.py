@@ -72,7 +72,7 @@ class Destination:
         self._token = token.encode("ascii")
         self._count = 0
         try:
-            os.makedirs(path, exist_ok=True)  # noqa: PTH103  (bytes)
+            _make(path)
             self.fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError as error:
             raise UsageError(
@@ -144,6 +144,20 @@ class Destination:
             os.close(below)
             raise
         return below
+
+
+def _make(path: bytes) -> None:
+    """Make a folder and those above it that are missing, each synced into the one above."""
+    above = os.path.dirname(path)  # noqa: PTH120  (bytes)
+    if os.path.isdir(path) or above == path:  # noqa: PTH112  (bytes)
+        return
+    _make(above)
+    os.mkdir(path)  # noqa: PTH102  (bytes)
+    fd = os.open(above, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        placing.sync_folder(fd)
+    finally:
+        os.close(fd)
 
 
 def leftovers(path: bytes, token: str) -> list[bytes]:

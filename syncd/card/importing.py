@@ -33,6 +33,10 @@ class Slot(Opener, Protocol):
         """Whether it is still in its reader."""
         ...
 
+    def holds(self, path: bytes) -> bool:
+        """Whether a file lies on it: then it is no copy."""
+        ...
+
 
 class Pace(Protocol):
     """Is told how far the import is; a progress bar stands behind it. Called from two threads."""
@@ -275,7 +279,8 @@ class Import:
 
     def _locate(self, prints: Fingerprints) -> tuple[Known, Whereabouts]:
         known = self.imports.known(prints.digest)
-        return known, locate(known, prints.digest, LedgerRecord(self.imports, self.number, prints, self.now))
+        record = LedgerRecord(self.imports, self.number, prints, self.now)
+        return known, locate(known, prints.digest, record, on_card=self.card.holds)
 
     def _why_out(self) -> str:
         return "; ".join(dict.fromkeys(one.out for one in self.destinations if one.out is not None))

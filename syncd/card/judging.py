@@ -75,12 +75,14 @@ def why_lost(where: Whereabouts) -> str:
 def _sending(known: Known, copies: Sequence[bytes], candidate: Candidate) -> tuple[Sending, str]:
     if image_ids(known.uploads):
         return Sending.UPLOADED, ""
+    seen = {place.path for place in known.places}
+    unseen = any(candidate(path) and path not in seen for path in copies)
     for upload in known.uploads:
-        if upload.state == WITHDRAWN:
-            return Sending.NOT_SENT, upload.reason or "no place of it is to be uploaded"
-        if upload.state == State.UNFIT:
-            return Sending.NOT_SENT, upload.reason or State.UNFIT
-        return Sending.OWED, f"{upload.state}: {upload.reason}" if upload.reason else upload.state
-    if any(candidate(path) for path in copies):
-        return Sending.OWED, "" if known.is_photo else "no sync has seen it yet"
-    return Sending.NOT_SENT, ""
+        reason = f"{upload.state}: {upload.reason}" if upload.reason else upload.state
+        if upload.state in {State.REFUSED, State.UNANSWERED}:
+            return Sending.HELD, reason
+        if upload.state == State.UNFIT or (upload.state == WITHDRAWN and not unseen):
+            return Sending.NOT_SENT, reason
+        if upload.state != WITHDRAWN:
+            return Sending.OWED, reason
+    return (Sending.OWED, "no sync has seen it yet") if unseen else (Sending.NOT_SENT, "")

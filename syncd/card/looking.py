@@ -27,6 +27,8 @@ class Look:
     pace: Pace
     candidate: Candidate
     stop: Callable[[], bool]
+    thorough: bool = False
+    """Whether every copy is read back, also one that looks as it did when it was verified."""
 
     def run(self) -> None:
         """Read every file, and say of each where it stands."""
@@ -61,7 +63,7 @@ class Look:
             self.pace.passed(file)
             return Finding(file, Standing.UNREADABLE, found.reason)
         known = self.known(found.prints.digest)
-        where = locate(known, found.prints.digest, NoRecord())
+        where = locate(known, found.prints.digest, NoRecord(), on_card=self.card.holds, thorough=self.thorough)
         present = [path for _, path in where.present]
         if present:
             return judged(file, found.prints, known, Standing.KNOWN, present, self.candidate)

@@ -149,7 +149,8 @@ def _filled(text: str, values: Mapping[str, str]) -> str:
 
 def _component(text: str) -> str:
     """Make a text harmless as one component: no slash, nothing that acts on a terminal, no dot in front."""
-    kept = "".join("_" if c in '/\\:*?"<>|' or printable(c) != c else c for c in text)
+    spaced = "".join(" " if c.isspace() else c for c in text)
+    kept = "".join("_" if c in '/\\:*?"<>|' or printable(c) != c else c for c in spaced)
     cut = kept.strip().encode("utf-8", "replace")[:_LONGEST_VALUE].decode("utf-8", "ignore").rstrip(" .")
     return "_" + cut[1:] if cut.startswith(".") else cut or "_"
 

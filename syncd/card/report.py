@@ -41,15 +41,13 @@ class Sending(StrEnum):
 
     UPLOADED = "uploaded"
     OWED = "not uploaded yet"
+    HELD = "waits for a person"
+    """Refused, or unanswered: it may be stored, and nobody knows."""
     NOT_SENT = "not to be sent"
     """Not a format the service takes, or kept back by your rules, or copied with --no-upload."""
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """A verified copy: its absolute path."""
-
-    path: bytes
+_NOT_UPLOADED = frozenset({Sending.OWED, Sending.HELD})
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,14 +79,17 @@ class Report:
     each: Callable[[Finding], None] = lambda _: None
     counts: Counter[Standing] = field(default_factory=Counter)
     sendings: Counter[Sending] = field(default_factory=Counter)
-    bytes: int = 0
-    """Of all files of the card that were found."""
-    copied_bytes: int = 0
+    size: int = 0
+    """Bytes of all files of the card that were found."""
     system: int = 0
     unsafe: list[Finding] = field(default_factory=list)
     stopped: str = ""
     """Why it ended before its end; "" where it did not."""
     interrupted: bool = False
+    below: tuple[bytes, ...] = (b"/",)
+    """The destinations, each with a slash at its end."""
+    elsewhere: int = 0
+    """Safe files whose copies lie in none of the destinations."""
     changed: bool = False
     """Whether files came or went on the card meanwhile."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -97,12 +98,11 @@ class Report:
         """Take one finding."""
         with self._lock:
             self.counts[finding.standing] += 1
-            self.bytes += finding.file.size
-            if finding.standing is Standing.COPIED:
-                self.copied_bytes += finding.file.size
+            self.size += finding.file.size
             if finding.standing.is_safe:
                 self.sendings[finding.sending] += 1
-            if not finding.standing.is_safe or (self.wants_uploads and finding.sending is Sending.OWED):
+                self.elsewhere += not any(path.startswith(self.below) for path in finding.copies)
+            if not finding.standing.is_safe or (self.wants_uploads and finding.sending in _NOT_UPLOADED):
                 self.unsafe.append(finding)
             self.each(finding)
 
@@ -126,5 +126,5 @@ class Report:
         """The exit code, by the README's table."""
         if self.is_safe:
             return 0
-        only_waiting = all(one.standing.is_safe for one in self.unsafe)
+        only_waiting = all(one.standing.is_safe and one.sending is Sending.OWED for one in self.unsafe)
         return 75 if self.interrupted or (only_waiting and not self.stopped and not self.changed) else 3

@@ -6,7 +6,9 @@ What lies on a card is not to be trusted: links are not followed, devices not op
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import fcntl
 import os
 import stat
 from collections.abc import Iterator
@@ -51,10 +53,12 @@ class Card:
                 hint="name the folder at which the card is mounted, as `lsblk` or your file manager shows it",
             ) from error
         self.path = path
+        _leave_no_trace(self._root.descriptor)
         self._device = os.fstat(self._root.descriptor).st_dev
         self.label = label if label is not None else self._own_label()
         self._sysfs = Path(f"/sys/dev/block/{os.major(self._device)}:{os.minor(self._device)}")
         self._had_device = self._sysfs.exists()
+        self._is_all_card = self.is_whole or self._is_part_of_a_card(os.path.realpath(path))
 
     def close(self) -> None:
         """Close it."""
@@ -77,6 +81,18 @@ class Card:
         above = os.stat(os.path.join(self.path, b".."))  # noqa: PTH116, PTH118  (bytes)
         return above.st_dev != self._device
 
+    def holds(self, path: bytes) -> bool:
+        """Tell whether a file or folder elsewhere by its path lies on this card: formatting would take it, too."""
+        real, own = os.path.realpath(path), os.path.realpath(self.path)
+        if (real + b"/").startswith(own.rstrip(b"/") + b"/"):
+            return True
+        if not self._is_all_card:
+            return False
+        try:
+            return os.stat(real).st_dev == self._device  # noqa: PTH116  (bytes)
+        except OSError:
+            return False
+
     def is_there(self) -> bool:
         """Tell whether the card is still in its reader, after something could not be read."""
         if self._had_device and not self._sysfs.exists():
@@ -94,11 +110,22 @@ class Card:
 
     def open_file(self, file: CardFile) -> tuple[int, Look]:
         """Open a file for reading; the caller closes it. Raises OSError or ReachError."""
-        return self._root.open_photo(PlacePath(self.path, file.folder, file.name))
+        fd, look = self._root.open_photo(PlacePath(self.path, file.folder, file.name))
+        _leave_no_trace(fd)
+        return fd, look
 
     def read_into(self, fd: int, buffer: memoryview) -> int:
         """Read on in an open file. The one way in which bytes come from a card."""
         return os.readv(fd, [buffer])
+
+    def _is_part_of_a_card(self, path: bytes) -> bool:
+        """Tell whether the mount that a path lies on is a card: then all of that mount is, whatever was named."""
+        while path not in {b"", b"/"}:
+            above = os.path.dirname(path)  # noqa: PTH120  (bytes)
+            if os.stat(above).st_dev != self._device:  # noqa: PTH116  (bytes)
+                return is_card(_names(path))
+            path = above
+        return False
 
     def _own_label(self) -> str:
         own = label_of(self._device) if self.is_whole else None
@@ -115,6 +142,7 @@ class Card:
             return
         identity = 0, 0
         try:
+            _leave_no_trace(fd)
             seen = os.fstat(fd)
             identity = seen.st_dev, seen.st_ino
             if (identity in above and seen.st_ino) or len(above) >= _DEEPEST:
@@ -171,6 +199,21 @@ def _list(fd: int, folder: Folder, below: list[bytes]) -> None:
                 folder.refused.append((CardFile(folder.path, name, 0, 0), f"not copied: it is {kind}"))
     folder.files.sort(key=lambda file: file.name)
     below.sort(key=lambda name: (name.lower() != b"dcim", name))
+
+
+def _names(path: bytes) -> list[bytes]:
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        _leave_no_trace(fd)
+        return [os.fsencode(name) for name in os.listdir(fd)]  # noqa: PTH208  (a descriptor)
+    finally:
+        os.close(fd)
+
+
+def _leave_no_trace(fd: int) -> None:
+    """Have the kernel not note when the card was read: on a mount that can be written it would write that down."""
+    with contextlib.suppress(OSError):
+        fcntl.fcntl(fd, fcntl.F_SETFL, fcntl.fcntl(fd, fcntl.F_GETFL) | os.O_NOATIME)
 
 
 def _folder_as_file(path: bytes) -> CardFile:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -48,21 +48,33 @@ class Whereabouts:
         return any(_counts(found, path, kind, below, here=False) for found, path in self.lost)
 
 
-def locate(known: Known, digest: str, recorder: Recorder) -> Whereabouts:
-    """Look for the verified copies of some bytes, and for other files in watched folders that hold them."""
+def locate(
+    known: Known,
+    digest: str,
+    recorder: Recorder,
+    *,
+    on_card: Callable[[bytes], bool] = lambda _: False,
+    thorough: bool = False,
+) -> Whereabouts:
+    """Look for the verified copies of some bytes, and for other files in watched folders that hold them.
+
+    What lies on the card itself (`on_card`) is none. `thorough`: every copy is read back, also one that looks
+    untouched.
+    """
     present: list[tuple[Kind, bytes]] = []
     lost: list[tuple[Kind, bytes]] = []
     for copy in known.copies:
-        if copy.look is None:
+        if copy.look is None or on_card(copy.path):
             continue
-        look = _still_there(copy.path, copy.look, copy.prints.size, digest)
+        look = _still_there(copy.path, None if thorough else copy.look, copy.prints.size, digest)
         (lost if look is None else present).append((copy.kind, copy.path))
         if look is not None and look != copy.look:
             recorder.refreshed(copy, look)
     if not any(kind is not Kind.SECOND for kind, _ in present):
         seen = {path for _, path in (*present, *lost)}
         for place in known.places:
-            look = None if place.path in seen else _still_there(place.path, None, None, digest)
+            passed_by = place.path in seen or on_card(place.path)
+            look = None if passed_by else _still_there(place.path, None, None, digest)
             if look is not None:
                 recorder.found(place.path, look)
                 present.append((Kind.FOUND, place.path))

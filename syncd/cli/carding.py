@@ -8,9 +8,10 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from syncd.card.dating import heads
 from syncd.card.destination import Destination
 from syncd.card.finishing import Finisher
 from syncd.card.importing import Import, Pace
@@ -37,6 +38,7 @@ from syncd.model import Capture
 from syncd.printable import path_json, path_text
 from syncd.settings import Settings
 from syncd.watch.filters import Filter
+from syncd.watch.mounts import concerning, current
 from syncd.watch.reach import split
 
 _TWIN_LOOK = 0.2
@@ -60,6 +62,14 @@ class Wish:
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """What the command line asks of a look at a card."""
+
+    uploaded: bool
+    thorough: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """One card after an import or a look."""
 
@@ -70,6 +80,8 @@ class Outcome:
     destinations: tuple[bytes, ...]
     report: Report
     manifests: tuple[bytes, ...] = ()
+    in_memory: tuple[bytes, ...] = ()
+    """Destinations that no disk holds."""
 
 
 class WorkerDates:
@@ -80,6 +92,14 @@ class WorkerDates:
 
     def capture(self, head: bytes) -> Capture:
         """Give the capture; an empty one where there is none, or where the worker cannot be had."""
+        capture = Capture()
+        for shown in heads(head):
+            capture = self._ask(shown)
+            if capture.taken_at is not None:
+                break
+        return capture
+
+    def _ask(self, head: bytes) -> Capture:
         fd = os.memfd_create("syncd-head")
         try:
             os.write(fd, head)
@@ -116,7 +136,7 @@ def import_card(
     imports = Imports(store)
     with ExitStack() as stack:
         card = stack.enter_context(closing(Card(source, wish.label)))
-        _refuse_nesting(source, (wish.to, *wish.also))
+        _refuse_nesting(card, (wish.to, *wish.also))
         clear_away(imports, ledger, time.time)
         life = stack.enter_context(Life(ledger))
         kinds = [Kind.COPY, *(Kind.SECOND for _ in wish.also)]
@@ -132,7 +152,8 @@ def import_card(
             "started_at": moment(started_at),
         }
         manifests = [stack.enter_context(closing(Manifest(one, life.token, head, card.label))) for one in destinations]
-        report = Report(wants_uploads=wish.uploaded, each=_to_all(manifests))
+        below = tuple(one.path.rstrip(b"/") + b"/" for one in destinations)
+        report = Report(wants_uploads=wish.uploaded, each=_to_all(manifests), below=below)
         inventory = stack.enter_context(Inventory(card, imports.knows_size))
         whole = card.is_whole
         begins(pace, inventory, destinations)
@@ -167,19 +188,20 @@ def import_card(
         report.stopped = _nothing_there(card, inventory) or _too_small(destinations, inventory.new_bytes)
         work.run()
         work.settle_twins(lambda: _others_live(imports, ledger, number), lambda: stop.wait(_TWIN_LOOK))
-        outcome = Outcome(source, card.label, whole, tuple(one.path for one in destinations), report)
+        paths = tuple(one.path for one in destinations)
+        outcome = Outcome(source, card.label, whole, paths, report, in_memory=tuple(filter(_is_in_memory, paths)))
         written = _write_manifests(manifests, outcome, started_at)
         imports.end(number, time.time())
-        return Outcome(source, card.label, whole, outcome.destinations, report, written)
+        return replace(outcome, manifests=written)
 
 
 def look_at_card(
-    settings: Settings, store: Store | None, source: bytes, pace: Pace, stop: threading.Event, *, uploaded: bool
+    settings: Settings, store: Store | None, source: bytes, pace: Pace, stop: threading.Event, asked: Asked
 ) -> Outcome:
     """Look at one card, and give where each of its files stands."""
     with closing(Card(source)) as card, Inventory(card) as inventory:
         begins(pace, inventory, ())
-        report = Report(wants_uploads=uploaded, stopped=_nothing_there(card, inventory))
+        report = Report(wants_uploads=asked.uploaded, stopped=_nothing_there(card, inventory))
         look = Look(
             card=card,
             inventory=inventory,
@@ -188,6 +210,7 @@ def look_at_card(
             pace=pace,
             candidate=candidates(settings),
             stop=stop.is_set,
+            thorough=asked.thorough,
         )
         look.run()
         return Outcome(source, card.label, card.is_whole, (), report)
@@ -258,14 +281,13 @@ def _in_a_root(settings: Settings, path: bytes) -> tuple[bytes, bytes] | None:
     return None
 
 
-def _refuse_nesting(source: bytes, destinations: Sequence[bytes]) -> None:
+def _refuse_nesting(card: Card, destinations: Sequence[bytes]) -> None:
     real = [os.path.realpath(path) for path in destinations]
-    above = os.path.realpath(source)
-    for path, spelled in zip(real, destinations, strict=True):
-        if path == above or path.startswith(above.rstrip(b"/") + b"/"):
+    for path in destinations:
+        if card.holds(path):
             raise UsageError(
-                f"the destination {path_text(spelled)} lies in {path_text(source)} itself",
-                hint="a card is never written to; name a folder elsewhere",
+                f"the destination {path_text(path)} lies on the card {path_text(card.path)} itself",
+                hint="a card is never written to, and a copy on it is none; name a folder elsewhere",
             )
     for first in range(len(real)):
         for second in range(len(real)):
@@ -274,6 +296,11 @@ def _refuse_nesting(source: bytes, destinations: Sequence[bytes]) -> None:
                     f"the destinations {path_text(destinations[first])} and {path_text(destinations[second])} are one",
                     hint="a second copy is worth its name on another disk: name a folder elsewhere with --also",
                 )
+
+
+def _is_in_memory(path: bytes) -> bool:
+    holding = concerning(os.path.realpath(path), current())
+    return bool(holding) and holding[0].kind in {"tmpfs", "ramfs"}
 
 
 def _nothing_there(card: Card, inventory: Inventory) -> str:

@@ -33,10 +33,12 @@ def report_json(outcome: Outcome) -> dict[str, Any]:
         "safe_to_format": report.is_safe,
         "exit_code": report.exit_code,
         "files": report.files,
-        "bytes": report.bytes,
+        "bytes": report.size,
         "safe": report.safe_files,
         "counts": {standing.value: report.counts[standing] for standing in Standing},
         "uploads": {sending.value: report.sendings[sending] for sending in Sending},
+        "elsewhere": report.elsewhere,
+        "in_memory": [path_json(path) for path in outcome.in_memory],
         "system_files": report.system,
         "stopped": report.stopped or None,
         "interrupted": report.interrupted,
@@ -51,7 +53,7 @@ def report_lines(outcome: Outcome) -> Iterator[str]:
     """Give the verdict for a person: the counts, every file that is not safe with the reason, and the sentence."""
     report = outcome.report
     where = f"{printable(outcome.label)} ({path_text(outcome.source)})"
-    yield f"{where}: {amount(report.files, 'file')}, {size(report.bytes)}"
+    yield f"{where}: {amount(report.files, 'file')}, {size(report.size)}"
     for standing in Standing:
         if report.counts[standing]:
             yield f"  {report.counts[standing]:>7,} {_MEANING[standing]}"
@@ -63,9 +65,14 @@ def report_lines(outcome: Outcome) -> Iterator[str]:
         yield f"  of the safe ones: {', '.join(sent)}"
     if outcome.destinations:
         yield f"  copies in {', '.join(path_text(path) for path in outcome.destinations)}"
+    if report.elsewhere:
+        kept = amount(report.elsewhere, "of them lies", "of them lie")
+        yield f"  {kept} elsewhere, from an earlier import; --again copies them here"
     for path in outcome.manifests:
         yield f"  listed in {path_text(path)}"
     yield from _unsafe_lines(report)
+    for path in outcome.in_memory:
+        yield f"warning: {path_text(path)} lies in memory (tmpfs): what is in it is gone when the machine goes off"
     yield sentence(outcome)
 
 
@@ -89,6 +96,10 @@ def sentence(outcome: Outcome) -> str:
             f"NOT SAFE TO FORMAT: interrupted. {amount(report.safe_files, 'file')} safe so far; "
             "the same command goes on with the rest."
         )
+    return _what_is_lacking(report)
+
+
+def _what_is_lacking(report: Report) -> str:
     lacking = report.files - report.safe_files
     if lacking:
         return (
@@ -96,6 +107,10 @@ def sentence(outcome: Outcome) -> str:
         )
     if report.changed:
         return "NOT SAFE TO FORMAT: files on the card came, went or changed meanwhile; run it once more."
+    held = report.sendings[Sending.HELD]
+    if held:
+        waiting = amount(held, "photo waits", "photos wait")
+        return f"NOT YET: every file has a verified copy, but {waiting} for a person: see `syncd resolve` and `retry`."
     waiting = amount(len(report.unsafe), "photo is", "photos are")
     return f"NOT YET: every file has a verified copy, but {waiting} not uploaded; they are named above."
 
@@ -112,7 +127,7 @@ def _unsafe_lines(report: Report) -> Iterator[str]:
 
 def _reason(finding: Finding) -> str:
     if finding.standing.is_safe:
-        return f"not uploaded yet{': ' if finding.sending_reason else ''}{finding.sending_reason}"
+        return f"{finding.sending}{': ' if finding.sending_reason else ''}{finding.sending_reason}"
     return f"{finding.standing}: {finding.reason}" if finding.reason else finding.standing.value
 
 

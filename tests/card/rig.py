@@ -137,7 +137,7 @@ class Rig:
                     pool=stack.enter_context(ThreadPoolExecutor(2)),
                 ),
                 executor=stack.enter_context(ThreadPoolExecutor(1)),
-                report=Report(wants_uploads=uploaded),
+                report=Report(wants_uploads=uploaded, below=tuple(one.path + b"/" for one in destinations)),
                 pace=self.pace,
                 candidate=lambda path: path.lower().endswith(b".jpg") and path.startswith(os.fsencode(self.to)),
                 again=again,

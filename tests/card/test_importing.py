@@ -38,7 +38,7 @@ def test_every_kind_of_file_is_copied_read_back_and_keeps_its_time(rig: Rig) -> 
     assert sorted(rig.copies().values()) == sorted([*(b"%d" % n * 1000 for n in range(len(names))), b"beside"])
     for path in rig.to.rglob("*"):
         assert path.is_dir() or path.stat().st_mtime == DAY
-    assert rig.pace.bytes_read == rig.pace.bytes_verified == report.bytes
+    assert rig.pace.bytes_read == rig.pace.bytes_verified == report.size
 
 
 def test_each_file_is_read_from_the_card_once(rig: Rig) -> None:
@@ -365,3 +365,59 @@ def test_templates_give_camera_label_and_number(rig: Rig) -> None:
         "CARD/unknown camera/20240504_093012_0002.JPG",
         "Card files/2024-05-04 CARD/PRIVATE/AVCHD/BDMV/INDEX.BDM",
     ]
+
+
+def test_what_lies_on_the_card_itself_is_no_copy_of_it(rig: Rig) -> None:
+    """A card that is watched, too: its photos are places, and formatting would take them."""
+    rig.put("DCIM/IMG_1.JPG", b"photo")
+    rig.ledger.territory.configure([os.fsencode(rig.to), os.fsencode(rig.source)])
+    seen = replace(photo(1, size=5), digest=hashlib.sha256(b"photo").hexdigest())
+    rig.ledger.see(sighting(b"IMG_1.JPG", seen, root=os.fsencode(rig.source), folder=b"DCIM"))
+    report = rig.run()
+    assert report.counts == {Standing.COPIED: 1}
+    assert rig.copies() == {"2024/05/04/IMG_1.JPG": b"photo"}
+
+
+def test_copies_elsewhere_count_and_are_told_of(rig: Rig) -> None:
+    rig.put("DCIM/IMG_1.JPG", b"photo")
+    rig.run()
+    rig.to = rig.to.with_name("Other")
+    report = rig.run()
+    assert report.is_safe
+    assert report.elsewhere == 1
+    assert rig.copies() == {}
+    assert rig.run(again=True).elsewhere == 0
+    assert list(rig.copies()) == ["2024/05/04/IMG_1.JPG"]
+
+
+def test_the_card_is_not_written_to_not_even_when_it_was_read(rig: Rig) -> None:
+    path = rig.put("DCIM/IMG_1.JPG", b"photo")
+    for each in (path, path.parent, rig.source):
+        os.utime(each, (1, DAY))
+    rig.run()
+    assert [each.stat().st_atime for each in (path, path.parent, rig.source)] == [1, 1, 1]
+
+
+def test_a_photo_that_is_refused_waits_for_a_person(rig: Rig) -> None:
+    rig.put("DCIM/IMG_1.JPG", b"photo")
+    rig.run()
+    seen = replace(photo(1, size=5), digest=hashlib.sha256(b"photo").hexdigest())
+    rig.ledger.see(sighting(b"IMG_1.JPG", seen, root=os.fsencode(rig.to), folder=b"2024/05/04"))
+    rig.ledger.leave_unanswered(1)
+    report = rig.run(uploaded=True)
+    assert report.exit_code == 3
+    assert "unanswered" in report.unsafe[0].sending_reason
+    rig.ledger.rows("SELECT 1")
+
+
+def test_the_destination_may_not_be_a_link_below_its_own_root(rig: Rig) -> None:
+    outside = rig.to.with_name("outside")
+    outside.mkdir()
+    rig.to.mkdir()
+    (rig.to / "2024").symlink_to(outside)
+    rig.put("DCIM/IMG_1.JPG", b"photo")
+    report = rig.run()
+    assert standings(report) == {"DCIM/IMG_1.JPG": Standing.NOT_COPIED}
+    assert "link" in report.unsafe[0].reason
+    assert list(outside.iterdir()) == []
+    assert not list(rig.to.glob(".syncd*"))

@@ -66,6 +66,7 @@ def import_cards(  # noqa: PLR0913  (each is an option)
     from syncd.cli import context
     from syncd.cli.announcing import announce_imports
     from syncd.cli.carding import Wish, destination_of, import_card, open_store
+    from syncd.cli.output import message
     from syncd.cli.stopping import stopping_on_signals
     from syncd.cli.words import absolute
 
@@ -82,7 +83,9 @@ def import_cards(  # noqa: PLR0913  (each is an option)
     outcomes: list[Outcome] = []
     with stopping_on_signals(stop):
         found = _found(sources or [], device, stop)
-        wanted = [source for source in found if not if_card or _is_card(source)]
+        wanted = [source for source in found if _is_card(source) or not if_card]
+        if not wanted:
+            message("no camera wrote what lies there; nothing was done")
         with open_store(settings) as store, _pace(quiet=as_json) as pace:
             outcomes += (import_card(settings, store, source, wish, pace, stop) for source in wanted)
     code = _tell(outcomes, as_json=as_json)
@@ -100,12 +103,15 @@ def card(
         Path | None, typer.Option(help="Compare a folder with the list that an import left in it.")
     ] = None,
     *,
+    reread: Annotated[
+        bool, typer.Option("--reread", help="Read every copy back now, also one that was not touched since.")
+    ] = False,
     uploaded: Uploaded = False,
     as_json: AsJson = False,
 ) -> int:
     """Say whether cards may be formatted: where each file of them stands, without copying anything."""
     from syncd.cli import context
-    from syncd.cli.carding import look_at_card, open_to_look
+    from syncd.cli.carding import Asked, look_at_card, open_to_look
     from syncd.cli.stopping import stopping_on_signals
     from syncd.cli.words import absolute
     from syncd.errors import UsageError
@@ -120,7 +126,8 @@ def card(
     stop = threading.Event()
     with open_to_look(settings) as store, stopping_on_signals(stop), _pace(quiet=as_json) as pace:
         outcomes = [
-            look_at_card(settings, store, absolute(source), pace, stop, uploaded=uploaded) for source in sources or ()
+            look_at_card(settings, store, absolute(source), pace, stop, Asked(uploaded, reread))
+            for source in sources or ()
         ]
     return _tell(outcomes, as_json=as_json)
 
@@ -139,17 +146,13 @@ def _found(sources: Sequence[str], device: Path | None, stop: threading.Event) -
 
 
 def _is_card(source: bytes) -> bool:
+    """Tell whether a camera wrote it. Raises UsageError where it cannot be read: before any card is begun with."""
     from contextlib import closing
 
     from syncd.card.walk import Card
-    from syncd.cli.output import message
-    from syncd.printable import path_text
 
     with closing(Card(source)) as card:
-        if card.looks_like_a_card:
-            return True
-    message(f"{path_text(source)}: no camera wrote this; nothing was done")
-    return False
+        return card.looks_like_a_card
 
 
 def _notify(outcomes: Sequence[Outcome]) -> None:
