@@ -20,6 +20,8 @@ PAUSE_CAP: Final = 6 * 3600.0
 SLOWEST: Final = 120.0
 FIRST_LEARNED: Final = 1.0
 QUIET_REQUESTS: Final = 50
+SLOW_ENOUGH: Final = 8
+"""Answers in a row that it was too fast, after which the distance goes on doubling, to an hour; single files try."""
 SYSTEMATIC: Final = 5
 """So many single-file refusals in a row with the same message are no longer the files' fault."""
 
@@ -59,6 +61,8 @@ class Gate:
     refusal: str = ""
     batch_cap: int | None = None
     """The most files the service said it takes in a request."""
+    throttles: int = 0
+    """Requests in a row that came too fast for the service."""
     pause: Pause | None = None
 
     @classmethod
@@ -106,6 +110,8 @@ def opening(gate: Gate, pace: float | None, now: float) -> Go | Shut:
         return Go(max(at, gate.pause.probe_at), probe=True, why=gate.pause.reason)
     if gate.unanswered:
         return Go(at, probe=True, why="the last request was not answered")
+    if gate.throttles >= SLOW_ENOUGH:
+        return Go(at, probe=True, why="the service has found every request too fast for long")
     return Go(at, probe=False)
 
 
@@ -150,10 +156,14 @@ def after(  # noqa: PLR0911  (one return for each outcome)
             return replace(gate, failures=run, not_before=now + backoff(run, rng))
         case Outcome.THROTTLED:
             slower = _slower(gate, pace)
-            wait = slower if answer.retry_after is None else max(answer.retry_after, slower)
+            run = gate.throttles + 1
+            # Slower than the slowest pace, and still too fast: a cap of the day, which insisting does not lift.
+            wait = min(BREAKER_CAP, slower * 2.0 ** max(0, min(run, 32) - SLOW_ENOUGH))
+            if answer.retry_after is not None:
+                wait = max(answer.retry_after, wait)
             # It says nothing of what a pause is about: that goes on, and the probe comes again.
             gate = replace(_responsive(gate), pause=gate.pause)
-            return replace(gate, interval=slower, quiet=0, not_before=now + wait)
+            return replace(gate, interval=slower, quiet=0, throttles=run, not_before=now + wait)
         case Outcome.PAUSED:
             return paused(gate, answer.message, now)
         case Outcome.CHANGED:
@@ -212,7 +222,7 @@ def _responsive(gate: Gate) -> Gate:
     A pause that only a person ends stays: what was under way when it began says nothing about it.
     """
     held = gate.pause if gate.pause is not None and gate.pause.probe_at is None else None
-    return replace(gate, unanswered=0, failures=0, not_before=0.0, pause=held)
+    return replace(gate, unanswered=0, failures=0, throttles=0, not_before=0.0, pause=held)
 
 
 def _slower(gate: Gate, pace: float | None) -> float:
