@@ -367,7 +367,7 @@ def judge(tree: Path, tests: Sequence[str]) -> Verdict:
         timeout=LIMIT,
         check=False,
     )
-    failed = re.search(r"^FAILED (\S+)", ended.stdout, re.MULTILINE)
+    failed = re.search(r"^FAILED (.+?)(?: - .*)?$", ended.stdout, re.MULTILINE)
     said = ended.stdout[-1500:] + ended.stderr[-500:]
     return Verdict(failed[1] if failed else None, ended.returncode, time.monotonic() - began, said)
 
