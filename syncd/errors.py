@@ -4,7 +4,8 @@ SyncdError                 says what happened, and in `hint` what to do
 ├── SetupError             exit 78: nothing was sent, a person must put something right first
 │   ├── ConfigError        the configuration cannot be used; carries every problem found
 │   └── LedgerError        the ledger cannot be trusted or opened
-│       └── BusyError      exit 75: another program holds it; it will be right again by itself
+│       ├── BusyError      exit 75: another program holds it; it will be right again by itself
+│       └── LedgerDiskError  exit 75: its disk is full or fails; it may be right again by itself
 ├── NotNowError            exit 75: right as it is, but not at this moment
 │   └── LockedError        another process holds the instance lock
 ├── IllegalMoveError       exit 1: the code asked the ledger for a move that lifecycle.MOVES does not have
@@ -16,7 +17,9 @@ SyncdError                 says what happened, and in `hint` what to do
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Sequence
+from typing import Final
 
 
 class SyncdError(Exception):
@@ -52,6 +55,25 @@ class BusyError(LedgerError):
     """Another program holds a transaction open on the ledger: not a thing to put right, but to wait for."""
 
     exit_code = 75
+
+
+class LedgerDiskError(LedgerError):
+    """The ledger cannot be written or read at the moment: its disk is full or fails.
+
+    It may pass without a person, so the service manager is to start syncd again.
+    """
+
+    exit_code = 75
+
+
+PASSING: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ENOMEM, errno.EMFILE, errno.ENFILE})
+"""What the kernel says of a file when the file is not to blame, and trying again may help."""
+
+
+def ledger_error(cause: OSError, message: str, *, hint: str = "") -> LedgerError:
+    """Make the error for a file of the ledger that cannot be used: one that may pass by itself, or one that cannot."""
+    kind = LedgerDiskError if cause.errno in PASSING else LedgerError
+    return kind(message, hint=hint)
 
 
 class NotNowError(SyncdError):

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from syncd.errors import LedgerError, LockedError
+from syncd.errors import LockedError, ledger_error
 from syncd.printable import printable
 
 DAEMON: Final = "run"
@@ -50,7 +50,8 @@ class InstanceLock:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         except OSError as error:
-            raise LedgerError(
+            raise ledger_error(
+                error,
                 f"the lock {self.path} cannot be made: {error.strerror}",
                 hint="The folder of the ledger must exist and be writable for this user.",
             ) from error
@@ -68,7 +69,8 @@ class InstanceLock:
             os.pwrite(fd, f"pid {os.getpid()} {self._role}".strip().encode("ascii") + b"\n", 0)
         except OSError as error:
             self.release()
-            raise LedgerError(
+            raise ledger_error(
+                error,
                 f"the lock {self.path} cannot be written: {error.strerror}",
                 hint="Free some space there and start again; nothing was lost.",
             ) from error

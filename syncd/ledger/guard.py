@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from syncd.errors import LedgerError
+from syncd.errors import LedgerError, ledger_error
 from syncd.ledger.store import connect
 
 _NETWORK_FILE_SYSTEMS: Final = frozenset(
@@ -73,7 +73,8 @@ class MarkFile:
                 _write_at_start(partial, text, durably=True)
                 partial.replace(self.path)
         except OSError as error:
-            raise LedgerError(
+            raise ledger_error(
+                error,
                 f"the mark {self.path} cannot be written: {error.strerror}",
                 hint="Check free space and permissions there; nothing is uploaded meanwhile.",
             ) from error

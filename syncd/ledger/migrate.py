@@ -11,7 +11,7 @@ from pathlib import Path
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import OperationalError
 
-from syncd.errors import LedgerError
+from syncd.errors import LedgerError, ledger_error
 from syncd.ledger.guard import Mark, MarkFile, integrity, refuse_network_file_system
 from syncd.ledger.schema import REVISION
 from syncd.ledger.store import Store, connect, fact, set_fact
@@ -131,7 +131,8 @@ def _make(path: Path, *, file: bool) -> None:
         else:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        raise LedgerError(
+        raise ledger_error(
+            error,
             f"the ledger {path} cannot be made: {error.strerror}",
             hint="Its folder must exist, be writable for this user and have free space; nothing was lost.",
         ) from error

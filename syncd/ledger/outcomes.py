@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, Self
 
-from syncd.errors import LedgerError
+from syncd.errors import ledger_error
 from syncd.lifecycle import Outcome, State
 
 ROOM: Final = 262_144
@@ -90,7 +90,8 @@ class OutcomeFile:
             finally:
                 os.close(fd)
         except OSError as error:
-            raise LedgerError(
+            raise ledger_error(
+                error,
                 f"{self.path} cannot be written: {error.strerror}",
                 hint="Check free space and permissions there; nothing is uploaded meanwhile.",
             ) from error
@@ -113,7 +114,7 @@ class OutcomeFile:
         except FileNotFoundError:
             return []
         except OSError as error:
-            raise LedgerError(f"{self.path} cannot be read: {error.strerror}") from error
+            raise ledger_error(error, f"{self.path} cannot be read: {error.strerror}") from error
         return [Kept.from_json(json.loads(line.partition(b" ")[2])) for line in _lines(content)]
 
     def clear(self) -> None:

@@ -232,7 +232,7 @@ class Queue:
             if isinstance(error.__cause__, IntegrityError):
                 raise
             kept = Kept(self._ledger_id, request_id, answer, tuple(receipts), now)
-            raise LedgerError(f"{error.message}; {self._keep(kept)}", hint=error.hint) from error
+            raise type(error)(f"{error.message}; {self._keep(kept)}", hint=error.hint) from error
 
     def _keep(self, kept: Kept) -> str:
         """Keep an answer beside the ledger; say where it is, or, as a last resort, what it was."""

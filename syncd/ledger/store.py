@@ -23,7 +23,7 @@ from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.exc import DatabaseError, IntegrityError, OperationalError
 from sqlalchemy.pool import QueuePool
 
-from syncd.errors import BusyError, LedgerError
+from syncd.errors import BusyError, LedgerDiskError, LedgerError
 from syncd.ledger.schema import facts
 from syncd.printable import printable
 
@@ -38,6 +38,14 @@ _PRAGMAS = (
     "PRAGMA cache_size=-8192",
     "PRAGMA wal_autocheckpoint=1000",
 )
+
+_OF_THE_DISK = {
+    sqlite3.SQLITE_FULL: "Free some space and start again; nothing was lost.",
+    sqlite3.SQLITE_IOERR: "Its disk reports errors: look at the kernel's log. Nothing is uploaded meanwhile.",
+    sqlite3.SQLITE_CANTOPEN: "Its folder must be writable for this user and have free space.",
+}
+"""What may pass without a person, by SQLite's primary result code (sqlite.org/rescode.html), and what to do."""
+_UNWRITABLE = "Make the folder and the file writable for this user; nothing is uploaded meanwhile."
 
 
 class Store:
@@ -142,14 +150,14 @@ def _translated(path: Path) -> Iterator[None]:
     try:
         yield
     except OperationalError as error:
-        said = printable(str(error.orig), 200)
-        hint = "Free some space and start again; nothing was lost." if "full" in said else ""
-        if "locked" in said:
+        said = f"the ledger {path} cannot be used: {printable(str(error.orig), 200)}"
+        code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF
+        if code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
             hint = "Another program holds a transaction open on it. End that program, then start again."
-            raise BusyError(f"the ledger {path} cannot be used: {said}", hint=hint) from error
-        if "readonly" in said or "read-only" in said or "unable to open" in said:
-            hint = "Make the folder and the file writable for this user; nothing is uploaded meanwhile."
-        raise LedgerError(f"the ledger {path} cannot be used: {said}", hint=hint) from error
+            raise BusyError(said, hint=hint) from error
+        if code in _OF_THE_DISK:
+            raise LedgerDiskError(said, hint=_OF_THE_DISK[code]) from error
+        raise LedgerError(said, hint=_UNWRITABLE if code == sqlite3.SQLITE_READONLY else "") from error
     except IntegrityError as error:
         said = printable(str(error.orig), 200)
         raise LedgerError(

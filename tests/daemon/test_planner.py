@@ -83,6 +83,17 @@ def test_mates_are_found_behind_many_with_other_labels(ledger: Ledger) -> None:
     assert sorted({chosen.metadata.tags for chosen in made}) == [(), ("one",)]
 
 
+def test_only_places_that_the_rules_of_the_moment_want_count(ledger: Ledger) -> None:
+    wanted, unwanted = photo(1), photo(2)
+    see(ledger, [wanted, unwanted], b"Private")
+    see(ledger, [wanted], b"Trips")
+    rules = [RuleSettings("Trips/**", tags=("trip",)), RuleSettings("Private/**", skip=True, tags=("private",))]
+    plans = planner(ledger, UploadSettings(), rules)
+    chosen = [plans.around(head, 10, ledger.now) for head in ledger.due()]
+    assert [None if one is None else (len(one.batch), one.metadata.tags) for one in chosen].count(None) == 1
+    assert [(len(one.batch), one.metadata.tags) for one in chosen if one is not None] == [(1, ("trip",))]
+
+
 def test_large_and_small_files_are_mixed_where_bytes_bind(ledger: Ledger) -> None:
     large = [photo(n, size=20_000_000) for n in range(30)]
     small = [photo(n, size=1_000_000) for n in range(100, 170)]

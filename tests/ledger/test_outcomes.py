@@ -182,7 +182,7 @@ print({tuple(row) for row in rows} == {(image.id, image.digest) for image in rig
 
 def test_b11_the_disk_is_full_when_ids_are_to_be_recorded(tmp_path: Path) -> None:
     assert namespace.run(FULL, str(tmp_path)).splitlines() == [
-        "78 True True True",
+        "75 True True True",
         "['sending', 'sending', 'sending', 'sending'] 4",
         "4 0 {1}",
         "True",

@@ -257,7 +257,7 @@ MUTANTS: Final = (
         "syncd/extract/worker.py",
         "        (resource.RLIMIT_AS, memory),\n",
         "",
-        ("tests/extract/test_extractor.py",),
+        ("tests/extract/test_extractor.py::test_e1_a_parser_that_fails_costs_only_the_metadata",),
     ),
     Mutant(
         "the log does not keep the key out",

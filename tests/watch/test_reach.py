@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -132,6 +134,41 @@ def test_n2_a_folder_swapped_for_a_link_after_the_root_was_opened(home: Path, tm
         (home / "2024" / "May").rename(home / "2024" / "moved")
         (home / "2024" / "May").symlink_to(outside)
         assert "symbolic link" in outcome(root, place(home, b"2024/May/a.jpg"))
+
+
+SWAPPED = """
+import os, sys
+from syncd.errors import ReachError
+from syncd.model import PlacePath
+from syncd.watch.reach import Root
+
+home, secret = sys.argv[1:]
+
+
+def swap(event, arguments):
+    # Python tells of an open before it happens: this is the last moment there is.
+    if event == "open" and arguments[0] == b"top.jpg":
+        os.remove(home + "/top.jpg")
+        os.symlink(secret, home + "/top.jpg")
+
+
+sys.addaudithook(swap)
+with Root(home.encode()) as root:
+    try:
+        print(os.read(root.open_photo(PlacePath(home.encode(), b"", b"top.jpg"))[0], 10))
+    except ReachError as error:
+        print(error.message)
+"""
+
+
+def test_n2_a_file_swapped_for_a_link_at_the_last_moment(home: Path, tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_bytes(b"secret")
+    command = [sys.executable, "-c", SWAPPED, str(home), str(secret)]
+    ended = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert (home / "top.jpg").is_symlink()
+    assert "it has become a symbolic link" in ended.stdout
+    assert "secret" not in ended.stdout
 
 
 @pytest.mark.parametrize("relative", [b"../secret.jpg", b"2024/../../secret.jpg", b"./top.jpg", b"2024//a.jpg", b".."])
