@@ -20,7 +20,8 @@ USUAL_PREFIX: Final = "sk-mavi-"
 _CREDENTIAL: Final = "api-key"
 BESIDE: Final = "api-key"
 """The name of the key's file beside the configuration file."""
-_VARIABLE: Final = "SYNCD_API_KEY"
+KEY_VARIABLE: Final = "SYNCD_API_KEY"
+"""Nothing that syncd starts gets it."""
 _LONGEST_KEY: Final = 4096
 
 
@@ -55,11 +56,11 @@ def read_key(settings: Settings, env: Mapping[str, str]) -> ApiKey:
         return _from_file(credential)
     if os.path.lexists(beside):
         return _from_file(beside)
-    if _VARIABLE in env:
-        return _checked(env[_VARIABLE], f"${_VARIABLE}", ())
+    if KEY_VARIABLE in env:
+        return _checked(env[KEY_VARIABLE], f"${KEY_VARIABLE}", ())
     raise ConfigError(
         f"there is no API key: api.key_file is not set, there is no systemd credential {_CREDENTIAL}, "
-        f"no file {printable(str(beside))}, and ${_VARIABLE} is not set",
+        f"no file {printable(str(beside))}, and ${KEY_VARIABLE} is not set",
         hint=f"write the key into a file that only you can read: (umask 077; cat > {printable(str(beside))})",
     )
 

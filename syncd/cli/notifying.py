@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Mapping
 from typing import Final
 
+from syncd.apikey import KEY_VARIABLE
 from syncd.printable import printable
 
 _PATIENCE: Final = 10.0
@@ -20,11 +21,12 @@ def notify(summary: str, body: str, *, urgent: bool, env: Mapping[str, str] | No
     program = shutil.which("notify-send", path=env.get("PATH"))
     if program is None or not (env.get("DBUS_SESSION_BUS_ADDRESS") or env.get("XDG_RUNTIME_DIR")):
         return False
+    without_key = {name: value for name, value in env.items() if name != KEY_VARIABLE}
     level = "critical" if urgent else "normal"
     command = [program, "--app-name=syncd", f"--urgency={level}", "--", _inert(summary), _inert(body)]
     try:
         ended = subprocess.run(  # noqa: S603  (a list of arguments, no shell)
-            command, check=False, timeout=_PATIENCE, env=dict(env), stdin=subprocess.DEVNULL, capture_output=True
+            command, check=False, timeout=_PATIENCE, env=without_key, stdin=subprocess.DEVNULL, capture_output=True
         )
     except (OSError, subprocess.TimeoutExpired):
         return False

@@ -330,6 +330,27 @@ MUTANTS: Final = (
         ("tests/ledger/test_outcomes.py",),
     ),
     Mutant(
+        "a full disk is called a thing for a person",
+        "syncd/ledger/store.py",
+        "        if code in _OF_THE_DISK:",
+        "        if False:",
+        (f"{LOOP}::test_d2_a_write_or_sync_of_the_ledger_fails",),
+    ),
+    Mutant(
+        "writers begin without the lock on the ledger",
+        "syncd/ledger/store.py",
+        'BEGIN IMMEDIATE" if',
+        'BEGIN" if',
+        ("tests/ledger/test_store.py", "tests/ledger/test_sightings.py"),
+    ),
+    Mutant(
+        "a core may hold the key",
+        "syncd/cli/wiring.py",
+        "    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))\n",
+        "    resource.getrlimit(resource.RLIMIT_CORE)\n",
+        (f"{SECRETS}::test_p2_the_worker_has_no_key_and_a_crash_tells_none",),
+    ),
+    Mutant(
         "a damaged ledger is believed",
         "syncd/ledger/migrate.py",
         "            _refuse_a_damaged_one(path)\n",
