@@ -300,3 +300,25 @@ def test_copies_onto_exfat_which_has_neither_links_nor_an_exclusive_rename_under
             assert person.says("card", person.card)[0] == 0
     finally:
         subprocess.run(["losetup", "-d", loop], check=False)
+
+
+def test_s4_a_card_whose_device_fails_is_met_by_the_kernel_s_own_errors(person: Person) -> None:
+    """The image behind a loop device is cut while it is mounted: what lay there gives EIO, as a failing card does."""
+    if shutil.which("mkfs.ext4") is None:
+        pytest.skip("mkfs.ext4 makes the image")
+    image, point = person.home / "card.img", person.home / "card"
+    with image.open("wb") as file:
+        file.truncate(32_000_000)
+    for number in range(4):
+        person.photo(f"IMG_{number:04}.JPG", size=3_000_000, seed=number)
+    subprocess.run(["mkfs.ext4", "-q", "-d", str(person.card), str(image)], check=True)
+    with mounted(point, ["mount", "-o", "loop,ro", str(image), str(point)]):
+        os.truncate(image, 8_000_000)
+        told = person.json("import", point)["cards"][0]
+        assert told["exit_code"] == 3
+        assert told["safe_to_format"] is False
+        lost = told["counts"]["unreadable"]
+        assert lost >= 1
+        assert told["counts"]["copied"] + lost == told["files"]
+        assert all("read error" in one["reason"] for one in told["not_safe"])
+    assert not list(person.library.rglob("*.part"))
