@@ -48,7 +48,8 @@ class MarkFile:
         except FileNotFoundError:
             return None
         except (OSError, UnicodeDecodeError) as error:
-            raise LedgerError(f"the mark {self.path} cannot be read: {error}") from error
+            hint = "Run syncd as the user to whom the ledger belongs." if isinstance(error, PermissionError) else ""
+            raise LedgerError(f"the mark {self.path} cannot be read: {error}", hint=hint) from error
         fields = dict(line.split("=", 1) for line in lines if "=" in line)
         try:
             return Mark(fields["ledger"], int(fields["requests"]))

@@ -115,8 +115,14 @@ def set_fact(connection: Connection, name: str, value: Any) -> None:
 
 def connect(path: Path, mode: str, *, busy_seconds: float = BUSY_SECONDS) -> sqlite3.Connection:
     """Open a ledger file that exists, whatever its name is made of; `mode` is SQLite's: "ro" or "rw"."""
-    uri = f"file:{quote(os.fsencode(path.absolute()))}?mode={mode}"
+    uri = f"file:{quote(os.fsencode(path.absolute()))}?mode={mode}{'&immutable=1' if _lies_still(path) else ''}"
     return sqlite3.connect(uri, uri=True, timeout=busy_seconds, check_same_thread=False)
+
+
+def _lies_still(path: Path) -> bool:
+    """Tell whether a ledger lies on a disk that nobody can write to: WAL cannot be read there in any other way."""
+    beside = (path.with_name(path.name + suffix) for suffix in ("-wal", "-shm"))
+    return bool(os.statvfs(path.parent).f_flag & os.ST_RDONLY) and not any(part.exists() for part in beside)
 
 
 def _engine(path: Path, *, query_only: bool, busy_seconds: float) -> Engine:
