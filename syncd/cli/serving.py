@@ -50,6 +50,11 @@ class Choice:
         """Read the configuration again; what cannot be used is told, and the settings of before stay."""
         try:
             found = self.read()
+            if found.settings.source != self.now.settings.source:
+                raise ConfigError(
+                    f"{self.now.settings.source} is not there any more, and {found.settings.source} is another file",
+                    hint="put it back, or restart syncd to take the other one",
+                )
             if ledger_path(found.settings) != ledger_path(self.now.settings):
                 raise ConfigError(
                     "[ledger] url cannot be changed by a reload",
@@ -105,9 +110,10 @@ class _Daemon:
         with ExitStack() as stack:
             voice = stack.enter_context(Announcer(self.moderator, choice.now.settings.notify, os.environ))
             try:
-                parts = stack.enter_context(
-                    assembled(choice.now.settings, choice.now.key, voice, self.signals, lock, self.herald.vigil)
-                )
+                with self.herald.building():
+                    parts = stack.enter_context(
+                        assembled(choice.now.settings, choice.now.key, voice, self.signals, lock, self.herald.vigil)
+                    )
             except SyncdError as error:
                 if choice.now is before:
                     raise

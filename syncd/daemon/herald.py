@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from syncd.daemon.clock import Clock
@@ -11,6 +14,8 @@ from syncd.daemon.vigil import Overdue, Vigil
 
 STATUS_EVERY: Final = 10.0
 """Seconds between two lines of status while something changes."""
+BUILD_WITHIN: Final = 900.0
+"""Seconds that building a pipeline may take: as long as the start of the service may (TimeoutStartSec)."""
 _LOOK_EVERY: Final = 1.0
 
 
@@ -27,6 +32,27 @@ class Herald:
         self._looked_at = self._fed_at = self._told_at = float("-inf")
         self._told = ""
         self._overdue: frozenset[str] = frozenset()
+
+    @contextmanager
+    def building(self) -> Iterator[None]:
+        """Keep the watchdog fed while a pipeline is built: a large ledger is checked, its places are judged anew.
+
+        There is no progress to be heard of in it; so it is believed for a while, and no longer.
+        """
+        ended = threading.Event()
+
+        def feed() -> None:
+            deadline = time.monotonic() + BUILD_WITHIN
+            while not ended.wait(self._feed_every) and time.monotonic() < deadline:
+                self._notifier.alive()
+
+        thread = threading.Thread(target=feed, name="building", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
 
     def ready(self, status: str) -> None:
         """Say that all is at work: lock, ledger and watcher are proved."""

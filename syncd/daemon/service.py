@@ -22,7 +22,7 @@ from syncd.daemon.standing import Rate, sentence
 from syncd.daemon.vigil import INTAKE, UPLOADS
 from syncd.daemon.voice import Said
 from syncd.errors import HungError
-from syncd.figures import duration
+from syncd.figures import amount, duration
 from syncd.ledger.watchbook import WatchBook
 from syncd.ledger.wishes import Wishes
 from syncd.lifecycle import State
@@ -45,6 +45,9 @@ SUSPENDED: Final = 5.0
 """Seconds: a machine that slept for longer may have missed changes, and other disks may be mounted."""
 _LOOK: Final = 1.0
 """Seconds after which the ledger is asked in any case: another command may have changed an entry, or want a scan."""
+_FAREWELL: Final = "what is under way is finished or given up, nothing new leaves"
+_COUNTING_SHARE: Final = 50
+"""So many times as long as the counting for the line of status takes is waited for before the next."""
 
 
 class Watching(Protocol):
@@ -142,11 +145,15 @@ def run(pipeline: Pipeline, watcher: Watching, hints: Hinting, outside: Outside)
         closing.callback(dispatching.finish)
         closing.callback(watchman.hurry)
         _prove(pipeline, watcher)
+        pipeline.voice.say(Said.READY, None, f"watching {amount(len(pipeline.roots), 'folder')}")
         outside.herald.ready(dispatching.line())
         watchman.start()
         ending = dispatching.until_it_ends()
         if ending is Ending.STOPPED:
-            outside.herald.stopping("ending: what is under way is finished or given up, nothing new leaves")
+            outside.herald.stopping(f"ending: {_FAREWELL}")
+            pipeline.voice.say(Said.ENDING, None, _FAREWELL)
+        else:
+            pipeline.voice.say(Said.RELOADING, None, "the configuration can be used: all is built anew from it")
     if watchman.error is not None:
         raise watchman.error
     if watchman.hangs:
@@ -175,6 +182,8 @@ class _Dispatching:
         self._idle: Idle | None = None
         self._told: object = None
         self._line = ""
+        self._count_at = 0.0
+        self._wishes_at = float("-inf")
 
     def until_it_ends(self) -> Ending:
         outside, dispatch, clock = self._outside, self._pipeline.dispatch, self._pipeline.clock
@@ -194,8 +203,11 @@ class _Dispatching:
         return Ending.STOPPED
 
     def line(self) -> str:
-        """Say how things stand; counted again only where something has happened since."""
+        """Say how things stand; counted again only where something has happened since, and not all the time."""
         pipeline = self._pipeline
+        begun = pipeline.clock.monotonic()
+        if begun < self._count_at:
+            return self._line
         rest = self._idle.rest if self._idle is not None else None
         tally = pipeline.intake.tally
         happened = (dict(pipeline.dispatch.outcomes), dict(tally.recorded), tally.gone, set(tally.absent), rest)
@@ -204,10 +216,20 @@ class _Dispatching:
             status = pipeline.status()
             self._rate.note(status.entries[State.UPLOADED], pipeline.clock.monotonic())
             self._line = sentence(status, self._idle, self._rate.photos_a_second(), pipeline.clock.now())
+            took = pipeline.clock.monotonic() - begun
+            self._count_at = begun + _COUNTING_SHARE * took
         return self._line
 
     def finish(self) -> None:
         """Let the requests under way end: first all of them, then those that are complete, at last none."""
+        try:
+            self._let_them_end()
+        except BaseException:
+            # Somebody is in a hurry, or the ledger is gone: nobody waits for an answer any more.
+            self._outside.abandon()
+            raise
+
+    def _let_them_end(self) -> None:
         self._wait(STOP_WITHIN)
         self._pipeline.dispatch.give_up_what_is_incomplete()
         self._wait(ANSWER_WITHIN)
@@ -234,6 +256,10 @@ class _Dispatching:
         return False
 
     def _grant_wishes(self) -> None:
+        now = self._pipeline.clock.monotonic()
+        if now - self._wishes_at < _LOOK / 2:
+            return
+        self._wishes_at = now
         asked_at = self._wishes.scan_asked_at()
         if asked_at is not None:
             self._wishes.scan_begins(asked_at)

@@ -113,7 +113,7 @@ def sentence(status: Status, idle: Idle | None, rate: float | None, now: float) 
         line = f"watching; {amount(entries[State.UPLOADED], 'photo')} uploaded, nothing owed"
     for_a_person = entries[State.REFUSED] + entries[State.UNFIT] + entries[State.UNANSWERED]
     if for_a_person:
-        line += f"; {for_a_person:,} held back (`syncd status`)"
+        line += f"; {for_a_person:,} for a person (`syncd status`)"
     if status.absent:
         line += f"; {amount(len(status.absent), 'folder')} not there"
     return line

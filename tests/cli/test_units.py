@@ -23,6 +23,7 @@ from syncd.cli.units import (
     unit_word,
 )
 from syncd.errors import ConfigError, UsageError
+from tests.fakes.program import Program
 
 TEMPLATE = "[Service]\nExecStart=/usr/local/bin/syncd --config /etc/syncd/config.toml run\nLoadCredential=api-key:/x\n"
 
@@ -155,3 +156,23 @@ def test_a_program_that_the_user_syncd_cannot_reach_is_noticed(tmp_path: Path) -
     home = Path(os.path.realpath(tmp_path)) / "home"
     home.mkdir(mode=0o700)
     assert hidden_from_a_service(home / "bin" / "syncd") is not None
+
+
+def test_the_commands_say_what_they_did_and_what_to_run_next(tmp_path: Path) -> None:
+    with Program(tmp_path, "http://127.0.0.1:9/serve/api/v1") as program:
+        program.env["XDG_CONFIG_HOME"] = str(tmp_path / "conf")
+        path = tmp_path / "conf" / "systemd" / "user" / "syncd.service"
+        done = program.call("service", "install", "--user")
+        assert done.code == 0
+        assert done.out.startswith(f"wrote {path}, which starts ")
+        assert "systemctl --user daemon-reload && systemctl --user enable --now syncd" in done.out
+        assert "loginctl enable-linger" in done.out
+        shown = program.call("service", "show", "--user")
+        assert shown.out == path.read_text("utf-8")
+        assert shown.err == f"{path}: installed, up to date\n"
+        found = program.call("service", "show", "--user", "--json").json
+        assert (found["path"], found["condition"]) == (str(path), "installed, up to date")
+        assert found["config"] == str(program.config)
+        gone = program.call("service", "uninstall", "--user")
+        assert gone.out.splitlines()[-1] == "next: systemctl --user daemon-reload"
+        assert not path.exists()

@@ -8,6 +8,7 @@ from syncd.daemon.herald import STATUS_EVERY, Herald
 from syncd.daemon.notify import Notifier
 from syncd.daemon.vigil import Overdue, Vigil
 from tests.fakes.clock import FakeClock
+from tests.fakes.program import eventually
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,15 @@ def test_it_is_fed_four_times_within_its_time_while_all_make_progress() -> None:
         stage.herald.turn()
         stage.clock.advance(0.1)
     assert stage.count("WATCHDOG=1") == 4
+
+
+def test_while_a_pipeline_is_built_it_is_fed_without_progress() -> None:
+    stage = Stage(watchdog=0.04)
+    with stage.herald.building():
+        eventually(lambda: stage.count("WATCHDOG=1") >= 3)
+    fed = stage.count("WATCHDOG=1")
+    stage.herald.turn()
+    assert stage.count("WATCHDOG=1") <= fed + 1
 
 
 def test_it_is_not_fed_while_one_hangs_whatever_the_others_do_and_again_once_it_goes_on() -> None:

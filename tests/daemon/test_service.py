@@ -149,6 +149,7 @@ def test_a_wish_for_a_scan_is_granted_once_and_has_a_paused_queue_try(rig: Rig) 
         eventually(lambda: rig.dispatch.gate.pause is not None)
         with open_for_single_moves(rig.ledger) as beside:
             Wishes(beside).ask_for_scan(rig.clock.now())
+        rig.clock.advance(1.0)
         daemon.wake_all()
         eventually(lambda: rig.count(State.UPLOADED) == 1)
         eventually(lambda: daemon.hints.rescans == [bytes(rig.root)])

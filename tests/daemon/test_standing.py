@@ -60,7 +60,7 @@ CREDITS = Gate(pause=Pause("no credits", TWO, NOW + 60))
             status(None, (Absent(b"/p", "not there", NOW),), uploaded=5, refused=1, unanswered=1),
             Idle(Rest.NOTHING_OWED),
             None,
-            "watching; 5 photos uploaded, nothing owed; 2 held back (`syncd status`); 1 folder not there",
+            "watching; 5 photos uploaded, nothing owed; 2 for a person (`syncd status`); 1 folder not there",
         ),
     ],
 )

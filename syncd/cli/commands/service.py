@@ -69,7 +69,8 @@ def show(
         )
         return 0
     message(f"{unit.path}: {unit.condition}")
-    answer(unit.text.rstrip("\n"))
+    for line in unit.text.splitlines():
+        answer(line)
     return 0
 
 

@@ -69,7 +69,7 @@ def _leave_to_the_daemon(settings: Settings, *, dry_run: bool, as_json: bool) ->
     from syncd.cli.places import ledger_path
     from syncd.daemon.clock import SystemClock
     from syncd.daemon.lock import holder_of
-    from syncd.errors import LockedError
+    from syncd.errors import LedgerError, LockedError
     from syncd.ledger.migrate import open_for_reading, open_for_single_moves
     from syncd.ledger.wishes import Wishes
 
@@ -79,8 +79,14 @@ def _leave_to_the_daemon(settings: Settings, *, dry_run: bool, as_json: bool) ->
         message(f"{holder} watches the folders; this is what it has found so far")
         with open_for_reading(path) as store:
             return _print_plan(settings, store, as_json=as_json)
-    with open_for_single_moves(path) as store:
-        Wishes(store).ask_for_scan(SystemClock().now())
+    try:
+        with open_for_single_moves(path) as store:
+            Wishes(store).ask_for_scan(SystemClock().now())
+    except LedgerError as error:
+        # It makes or migrates the ledger at this moment, and scans as soon as that is done.
+        raise LockedError(
+            f"{holder} is about to do it: it starts", hint="`syncd status` shows how far it is."
+        ) from error
     raise LockedError(
         f"{holder} does it: it was asked to scan and upload now", hint="`syncd status` shows how far it is."
     )
