@@ -5,11 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from syncd.cli.output import amount, duration, local_moment, moment
-from syncd.daemon.dispatch import Rest
-from syncd.daemon.once import Result
+from syncd.daemon.rest import Rest
 from syncd.daemon.standing import Waiting
 from syncd.daemon.windows import shut
 from syncd.ledger.doubt import Doubt
@@ -20,6 +19,9 @@ from syncd.ledger.wishes import PersonPause
 from syncd.lifecycle import State
 from syncd.printable import path_json, path_text, printable
 from syncd.upload.pace import Gate
+
+if TYPE_CHECKING:
+    from syncd.daemon.once import Result
 
 _MEANING = {
     State.READY: "owed, waiting to be sent",

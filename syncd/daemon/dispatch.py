@@ -12,13 +12,13 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any, Final, Protocol
 
 from syncd.daemon.clock import Clock, local_midnight, next_local_midnight
 from syncd.daemon.line import SMALL_FILE, SMALL_REQUEST, Line
 from syncd.daemon.planner import Chosen, Labeller, Planner
 from syncd.daemon.receipts import Meaning, Request, given_up, meaning
+from syncd.daemon.rest import Idle, Rest
 from syncd.daemon.turnstile import Turn, Turnstile
 from syncd.daemon.voice import Said, Voice
 from syncd.errors import ReachError
@@ -73,34 +73,6 @@ class Opener(Protocol):
     def open_photo(self, place: PlacePath) -> tuple[int, Look]:
         """Open a regular file; the caller closes it. Raises FileNotFoundError or ReachError."""
         ...
-
-
-class Rest(StrEnum):
-    """Why nothing leaves at the moment."""
-
-    NOTHING_OWED = "nothing is owed"
-    UNDER_WAY = "requests are under way"
-    PACE = "the pace"
-    LINGER = "waiting for photos with the same metadata"
-    BACK_OFF = "waiting for the next try"
-    UNANSWERED = "the last request was not answered"
-    BUDGET = "the budget of the day is spent"
-    PAUSED = "paused"
-    BY_A_PERSON = "paused by a person"
-    HOURS = "outside the hours for uploads"
-    METERED = "the network is metered"
-
-
-@dataclass(frozen=True, slots=True)
-class Idle:
-    """Nothing can leave now. `until` (seconds since the epoch) is when to ask again; None: not before something new.
-
-    `detail` says more than the reason alone, where there is more to say.
-    """
-
-    rest: Rest
-    until: float | None = None
-    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)

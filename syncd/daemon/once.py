@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from syncd.daemon.dispatch import Idle, Rest
 from syncd.daemon.pipeline import Pipeline
+from syncd.daemon.rest import Idle, Rest
 from syncd.daemon.voice import Said
 from syncd.ledger.sightings import Recorded
 from syncd.ledger.territory import AsideReason

@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, Protocol
 
-from syncd.daemon.dispatch import Idle
 from syncd.daemon.herald import Herald
 from syncd.daemon.pipeline import Pipeline
+from syncd.daemon.rest import Idle
 from syncd.daemon.standing import Rate, sentence
 from syncd.daemon.vigil import INTAKE, UPLOADS
 from syncd.daemon.voice import Said

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from syncd.daemon.clock import next_local_midnight
-from syncd.daemon.dispatch import Idle, Rest
+from syncd.daemon.rest import Idle, Rest
 from syncd.figures import amount, clock_time, duration
 from syncd.ledger.reports import Status
 from syncd.lifecycle import State

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from syncd.daemon.dispatch import Idle, Rest
+from syncd.daemon.rest import Idle, Rest
 from syncd.figures import clock_time
 from syncd.ledger.wishes import PersonPause
 from syncd.settings import Hours, OnMetered, UploadSettings

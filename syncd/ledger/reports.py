@@ -232,8 +232,9 @@ _IGNORED = text("""
 _ABSENT = text("SELECT path, absent, absent_since FROM roots WHERE absent IS NOT NULL AND NOT dropped ORDER BY path")
 _TOTALS = text("""
     SELECT (SELECT count(*) FROM places WHERE gone_at IS NULL)
-         - (SELECT count(*) FROM roots JOIN folders ON folders.root_id = roots.id
-            JOIN places ON places.folder_id = folders.id WHERE roots.dropped AND places.gone_at IS NULL) AS places,
+         - (SELECT count(*) FROM roots CROSS JOIN folders ON folders.root_id = roots.id
+            CROSS JOIN places ON places.folder_id = folders.id
+            WHERE roots.dropped AND places.gone_at IS NULL) AS places,
            (SELECT count(*) FROM photos) AS photos,
            (SELECT count(*) FROM requests) AS requests,
            (SELECT min(lookup_at) FROM requests WHERE lookup_at IS NOT NULL) AS lookup_at,

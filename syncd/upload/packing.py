@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from syncd.model import Position
 
@@ -24,6 +24,9 @@ OPTIMAL_UP_TO: Final = 12
 METRES_A_DEGREE: Final = 111_195.08
 """Along a meridian of a sphere with the mean radius of the Earth."""
 _MOST_STEPS: Final = 200_000
+_MOST_STEPS_WITHIN: Final = 5_000
+_MOST_IN_PLACE: Final = 200
+"""So many files are also tried in the order of their places."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,8 +144,7 @@ def plan(
     """
     if not tolerance and _only_the_number_binds(parcels, limits):
         return tuple(tuple(parcels[i : i + limits.files]) for i in range(0, len(parcels), limits.files))
-    orders = (_by_size, _by_time, _by_latitude, _by_longitude) if tolerance else (_by_size,)
-    best = min((_first_fit(sorted(parcels, key=by), limits, tolerance) for by in orders), key=len)
+    best = min((_first_fit(parcels, order, limits, tolerance) for order in _orders(parcels, tolerance)), key=len)
     if len(parcels) <= OPTIMAL_UP_TO:
         best = _search(sorted(parcels, key=_by_size), limits, tolerance, best)
     return tuple(tuple(batch.parcels) for batch in best)
@@ -192,23 +194,50 @@ class Batch(Generic[M]):
         self.spread = spread
 
 
-def _first_fit(parcels: Sequence[Parcel[M]], limits: Limits, tolerance: Tolerance) -> list[Batch[M]]:
-    full: list[Batch[M]] = []
-    filling: list[Batch[M]] = []
-    for parcel in parcels:
-        batch = next((batch for batch in filling if batch.takes(parcel, limits, tolerance)), None)
-        if batch is None:
-            batch = Batch(parcel, limits)
-            filling.append(batch)
-        if len(batch.parcels) >= limits.files:
-            filling.remove(batch)
-            full.append(batch)
-    return full + filling
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """An order in which files are put into the first request that takes them."""
+
+    key: Callable[[Parcel[Any]], tuple[float, ...]]
+    """Its first part is where along the order a file stands."""
+    reach: float
+    """From so far on along the order no file fits to the first of a request any more."""
+
+
+def _orders(parcels: Sequence[Parcel[M]], tolerance: Tolerance) -> list[_Order]:
+    if not tolerance:
+        return [_Order(_by_size, math.inf)]
+    orders = [_Order(_by_time, 2 * math.floor(tolerance.seconds))]
+    places = [parcel.position for parcel in parcels if parcel.position is not None]
+    if tolerance.metres and places and len(parcels) <= _MOST_IN_PLACE:
+        degrees = 2.1 * tolerance.metres / METRES_A_DEGREE
+        widest = max(1e-3, math.cos(math.radians(max(abs(place.latitude) for place in places))))
+        orders += [_Order(_by_latitude, degrees), _Order(_by_longitude, degrees / widest)]
+    return orders
+
+
+def _first_fit(parcels: Sequence[Parcel[M]], order: _Order, limits: Limits, tolerance: Tolerance) -> list[Batch[M]]:
+    done: list[Batch[M]] = []
+    filling: list[tuple[float, Batch[M]]] = []
+    for parcel in sorted(parcels, key=order.key):
+        along = order.key(parcel)[0]
+        out_of_reach = 0
+        while out_of_reach < len(filling) and along - filling[out_of_reach][0] > order.reach:
+            out_of_reach += 1
+        done += [batch for _, batch in filling[:out_of_reach]]
+        del filling[:out_of_reach]
+        found = next((n for n, (_, batch) in enumerate(filling) if batch.takes(parcel, limits, tolerance)), None)
+        if found is None:
+            found = len(filling)
+            filling.append((along, Batch(parcel, limits)))
+        if len(filling[found][1].parcels) >= limits.files:
+            done.append(filling.pop(found)[1])
+    return done + [batch for _, batch in filling]
 
 
 def _search(parcels: Sequence[Parcel[M]], limits: Limits, tolerance: Tolerance, best: list[Batch[M]]) -> list[Batch[M]]:
     """Look for a plan with fewer requests, from the fewest conceivable on."""
-    steps = iter(range(_MOST_STEPS))
+    steps = iter(range(_MOST_STEPS_WITHIN if tolerance else _MOST_STEPS))
     for most in range(fewest(parcels, limits), len(best)):
         found = _place(parcels, 0, most, [], _Rules(limits, tolerance, lambda: next(steps, None) is not None))
         if found is not None:

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from syncd.cli.summary import result_json, result_lines, status_json, status_lines
-from syncd.daemon.dispatch import Rest
 from syncd.daemon.once import Result
+from syncd.daemon.rest import Rest
 from syncd.ledger.reports import Status, status
 from syncd.ledger.sightings import Recorded
 from syncd.lifecycle import State

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from syncd.daemon.clock import next_local_midnight
-from syncd.daemon.dispatch import LINGER, OLDEST_EVERY, Idle, Rest
+from syncd.daemon.dispatch import LINGER, OLDEST_EVERY
+from syncd.daemon.rest import Idle, Rest
 from syncd.daemon.voice import Said
 from syncd.lifecycle import State
 from syncd.settings import OnUnanswered, Order, RuleSettings

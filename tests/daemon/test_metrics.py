@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from syncd.daemon.dispatch import Rest
 from syncd.daemon.metrics import Snapshot, metrics, render
+from syncd.daemon.rest import Rest
 from syncd.daemon.standing import Waiting
 from syncd.daemon.voice import Said
 from syncd.ledger.gauges import Gauges

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from syncd.daemon import once
-from syncd.daemon.dispatch import Rest
 from syncd.daemon.once import PAUSED_GRACE, Result
+from syncd.daemon.rest import Rest
 from syncd.ledger.sightings import Recorded
 from syncd.lifecycle import State
 from syncd.settings import FolderSettings

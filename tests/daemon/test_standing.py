@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from syncd.daemon.dispatch import Idle, Rest
+from syncd.daemon.rest import Idle, Rest
 from syncd.daemon.standing import RATE_OVER, Owing, Rate, sentence, waiting, why_waiting
 from syncd.ledger.reports import Absent, Status
 from syncd.lifecycle import State

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from syncd.daemon.dispatch import Rest
+from syncd.daemon.rest import Rest
 from syncd.daemon.windows import Windows, is_open, next_opening, shut
 from syncd.ledger.wishes import PersonPause
 from syncd.settings import Hours, OnMetered, UploadSettings

@@ -14,9 +14,10 @@ from typing import Any, Self
 
 from sqlalchemy import text
 
-from syncd.daemon.dispatch import Dispatch, Idle
+from syncd.daemon.dispatch import Dispatch
 from syncd.daemon.intake import Intake
 from syncd.daemon.pipeline import Pipeline
+from syncd.daemon.rest import Idle
 from syncd.daemon.windows import Windows
 from syncd.errors import ReachError
 from syncd.ledger.holds import Holds

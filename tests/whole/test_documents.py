@@ -12,8 +12,8 @@ import typer.main
 from syncd import settings
 from syncd.cli.main import app
 from syncd.cli.table import register
-from syncd.daemon.dispatch import Rest
 from syncd.daemon.metrics import metrics
+from syncd.daemon.rest import Rest
 from syncd.daemon.service import ANSWER_WITHIN, STOP_WITHIN
 from syncd.daemon.voice import Said
 from syncd.lifecycle import Outcome, State

@@ -21,7 +21,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from syncd.daemon.dispatch import Rest
+from syncd.daemon.rest import Rest
 from syncd.ledger.decisions import Verdict, resolve, retry
 from syncd.ledger.lookups import Lookups
 from syncd.ledger.queue import Answer, Claim, Queue, Receipt

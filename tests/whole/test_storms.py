@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from syncd.daemon.dispatch import Rest
+from syncd.daemon.rest import Rest
 from syncd.daemon.voice import Said
 from syncd.lifecycle import State
 from tests.fakes.clock import RunningClock

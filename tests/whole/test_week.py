@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from syncd.daemon.dispatch import Idle, Rest
+from syncd.daemon.rest import Idle, Rest
 from syncd.daemon.standing import waiting
 from syncd.daemon.windows import is_open
 from syncd.ledger.wishes import Wishes
