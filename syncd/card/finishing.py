@@ -20,7 +20,7 @@ from syncd.card import placing
 from syncd.card.copying import Read
 from syncd.card.destination import Destination, Temporary, is_regular, look_of
 from syncd.card.layout import CardFile, Group, Rank, rank
-from syncd.card.medium import CHUNK, read_back
+from syncd.card.medium import CHUNK, Way, read_back
 from syncd.card.naming import Template, Told, free_names, numbered
 from syncd.ledger.imports import Imports, Intended, Known, Unless
 from syncd.model import Capture, Look
@@ -47,6 +47,10 @@ class Copying:
     read: Read
     temporary: Temporary
     head: bytes = b""
+    way: Way | None = None
+    """How it was read back."""
+    seen: os.stat_result | None = None
+    """The look at it before it was read back."""
     folder: bytes = b""
     name: bytes = b""
     number: int | None = None
@@ -130,6 +134,7 @@ class Finisher:
         destination, prints = copy.temporary.destination, copy.read.prints
         head = HEAD if rank(copy.read.file.name) <= Rank.RAW else 0
         try:
+            copy.seen = os.fstat(copy.temporary.fd)
             found = read_back(
                 copy.temporary.name,
                 at=destination.fd,
@@ -146,7 +151,7 @@ class Finisher:
                 f"what was read back from {path_text(destination.path)} is not what was written:"
                 " its medium, or the memory of this computer, is failing"
             )
-        copy.head = found.head
+        copy.head, copy.way = found.head, found.way
 
     def _choose_names(self, work: Work) -> None:
         """Choose free names for a group, at each destination with one stem for all of its files."""
@@ -156,12 +161,21 @@ class Finisher:
         folder, stem = self.template.place(work.group, self._told(work))
         for destination in {copy.temporary.destination: None for copy in work.copies if _goes_on(copy)}:
             mine = {c.read.file: c for c in work.copies if c.temporary.destination is destination and _goes_on(c)}
-            below, given = _at_anchor(work, destination) or (folder, stem)
-            wanted = Group(work.group.stem, tuple(mine), work.group.keeps_folders)
-            names = free_names(wanted, given, lambda file, name: self._is_taken(mine[file], below, name))  # noqa: B023
-            for file, name in names.items():
-                mine[file].folder, mine[file].name = below, name
-                self._reserved.add((destination, below, name.lower()))
+            try:
+                self._choose_for(work, destination, mine, (folder, stem))
+            except OSError as error:
+                for copy in mine.values():
+                    copy.failed = destination.note(error)
+
+    def _choose_for(
+        self, work: Work, destination: Destination, mine: dict[CardFile, Copying], chosen: tuple[bytes, bytes]
+    ) -> None:
+        folder, given = _at_anchor(work, destination) or chosen
+        wanted = Group(work.group.stem, tuple(mine), work.group.keeps_folders)
+        names = free_names(wanted, given, lambda file, name: self._is_taken(mine[file], folder, name))
+        for file, name in names.items():
+            mine[file].folder, mine[file].name = folder, name
+            self._reserved.add((destination, folder, name.lower()))
 
     def _told(self, work: Work) -> Told:
         captures = [self.dater.capture(copy.head) for copy in work.copies if copy.head and _goes_on(copy)]
@@ -264,7 +278,7 @@ class Finisher:
                 copy.failed = "the copy was taken away again by another program"
                 return
             own = os.fstat(copy.temporary.fd) if copy.temporary.fd >= 0 else None
-            if own is None or (own.st_dev, own.st_ino) != (seen.st_dev, seen.st_ino):
+            if own is None or not _is_untouched(seen, own, copy.seen):
                 # Some FUSE drivers number files by their names; and a file that lay there already was not synced by us.
                 path = destination.absolute(copy.folder, copy.name)
                 placing.sync_file(path)
@@ -297,6 +311,12 @@ def _goes_on(copy: Copying) -> bool:
     return not copy.failed and not copy.needless
 
 
+def _is_untouched(seen: os.stat_result, own: os.stat_result, before: os.stat_result | None) -> bool:
+    """Tell whether a file under its name is the one that was read back, and nobody wrote to it since."""
+    same_file = (seen.st_dev, seen.st_ino) == (own.st_dev, own.st_ino)
+    return same_file and before is not None and (seen.st_size, seen.st_mtime_ns) == (before.st_size, before.st_mtime_ns)
+
+
 def _others(copy: Copying) -> Sequence[bytes]:
     """Give the chosen name, and those to try where another program takes it at that very moment."""
     before, dot, behind = copy.name.rpartition(b".")
@@ -316,4 +336,8 @@ def _at_anchor(work: Work, destination: Destination) -> tuple[bytes, bytes] | No
 
 
 def _local(seconds: float) -> datetime:
-    return datetime.fromtimestamp(seconds).astimezone().replace(tzinfo=None)
+    """Give a moment on this machine's clock; of one that no calendar has (a damaged file system), the epoch."""
+    try:
+        return datetime.fromtimestamp(seconds).astimezone().replace(tzinfo=None)
+    except (ValueError, OverflowError, OSError):
+        return datetime(1970, 1, 1)  # noqa: DTZ001  (a wall clock)

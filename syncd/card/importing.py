@@ -19,7 +19,7 @@ from syncd.card.judging import Candidate, LedgerRecord, judged, why_lost
 from syncd.card.layout import CardFile, Group
 from syncd.card.report import Finding, Report, Standing
 from syncd.card.whereabouts import Whereabouts, locate
-from syncd.ledger.imports import Fingerprints, Imports, Known
+from syncd.ledger.imports import Fingerprints, Hint, Imports, Known
 
 _TOGETHER: Final = 32
 """Files of a batch, at most: each holds a descriptor at every destination."""
@@ -47,6 +47,10 @@ class Pace(Protocol):
 
     def passed(self, file: CardFile) -> None:
         """Count the bytes of a file that will not be read as done."""
+        ...
+
+    def spared(self, destination: Destination, count: int) -> None:
+        """Count bytes as done that a destination need not get."""
         ...
 
     def verified(self, destination: Destination, count: int) -> None:
@@ -144,8 +148,11 @@ class Import:
             self._taken += 1
 
     def _take(self, copier: Copier, file: CardFile, work: Work) -> None:
+        hints: list[Hint] = []
+
         def wanted_by(size: int, head: str) -> Sequence[Destination]:
-            if self.imports.expects(size, head):
+            hints.append(self.imports.hint(size, head))
+            if hints[0].copied:
                 # It is read only to know it: for what a card still holds of earlier imports nothing is written.
                 return ()
             usable = [one for one in self.destinations if one.out is None]
@@ -160,28 +167,35 @@ class Import:
             self._say(Finding(file, Standing.NOT_COPIED, self._why_out()))
             return
         if found is not None:
-            self._decide(copier, found, work)
+            self._decide(copier, found, work, hints[0])
 
-    def _decide(self, copier: Copier, found: Read, work: Work) -> None:
+    def _decide(self, copier: Copier, found: Read, work: Work, hint: Hint) -> None:
         """Say of a file, by its digest, which destinations need a copy of it."""
         file, prints = found.file, found.prints
-        known, where = self._locate(prints)
+        known, where = self._locate(prints) if hint.copied or hint.seen else (Known(), Whereabouts((), ()))
         lacking = [one for one in self.destinations if not where.serves(one.kind, one.path, here=self.again)]
         wanted = [one for one in lacking if self.again or not where.was_lost(one.kind, one.path)]
         for temporary in found.temporaries:
             if temporary.destination not in wanted:
                 temporary.drop()
+        for destination in self.destinations:
+            if destination not in wanted:
+                self.pace.spared(destination, prints.size)
         if not wanted:
-            standing = Standing.LOST if lacking else Standing.KNOWN
+            # What somebody deleted at a destination does not come back; another verified copy still makes it safe.
+            standing = Standing.KNOWN if where.present else Standing.LOST
             one = judged(file, prints, known, standing, [path for _, path in where.present], self.candidate)
-            self._say(_because(one, why_lost(where) if lacking else ""))
-            if not lacking:
-                self._remember_anchor(work, file, where)
+            self._say(one if where.present else _because(one, why_lost(where)))
+            self._remember_anchor(work, file, where)
             return
         made = tuple(temporary for temporary in found.temporaries if temporary.destination in wanted)
         work.facts[file] = known, tuple(path for _, path in where.present)
         if made:
             work.reads.append(Read(file, prints, made))
+            return
+        if not self.again and any(copy.look is None for copy in known.copies):
+            # Another import, or another file of this one, is copying the same bytes at this moment.
+            self.twins.append(Twin(file, prints))
             return
         usable = [one for one in wanted if one.out is None]
         if not usable:
@@ -248,6 +262,7 @@ class Import:
         """Say what became of a file after its batch."""
         made = [copy.path for copy in copies if copy.look is not None and copy.path is not None and not copy.failed]
         known, before = work.facts[read.file]
+        self.report.ways.update(copy.way.value for copy in copies if copy.way is not None)
         if len(made) == len(copies) == len(self.destinations):
             paths = [*made, *before]
             self._say(judged(read.file, read.prints, known, Standing.COPIED, paths, self.candidate))
@@ -275,7 +290,11 @@ class Import:
         return True
 
     def _is_served(self, where: Whereabouts) -> bool:
-        return all(where.serves(one.kind, one.path, here=self.again) for one in self.destinations)
+        """Tell whether a verified copy is wherever it is to be; what was deleted on purpose is not to be there."""
+        return bool(where.present) and all(
+            where.serves(one.kind, one.path, here=self.again) or (not self.again and where.was_lost(one.kind, one.path))
+            for one in self.destinations
+        )
 
     def _locate(self, prints: Fingerprints) -> tuple[Known, Whereabouts]:
         known = self.imports.known(prints.digest)

@@ -25,7 +25,7 @@ _OPEN: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NOCTTY | os.O_N
 
 
 class Way(StrEnum):
-    """How a file was read back. The values stand in manifests."""
+    """How a file was read back. The values are what `--json` and the lists say."""
 
     DIRECT = "direct"
     """Past the page cache (O_DIRECT)."""

@@ -83,6 +83,8 @@ class Report:
     """Bytes of all files of the card that were found."""
     system: int = 0
     unsafe: list[Finding] = field(default_factory=list)
+    ways: Counter[str] = field(default_factory=Counter)
+    """How copies were read back: the values of medium.Way."""
     stopped: str = ""
     """Why it ended before its end; "" where it did not."""
     interrupted: bool = False

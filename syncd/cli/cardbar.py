@@ -52,6 +52,9 @@ class PlainPace:
         """Count a file as done that will not be read."""
         self._total -= file.size
 
+    def spared(self, destination: Destination, count: int) -> None:
+        """Nothing is read back for what need not be copied."""
+
     def verified(self, _destination: Destination, count: int) -> None:
         """Count bytes that were read back."""
         with self._lock:
@@ -117,6 +120,10 @@ class BarPace:
     def passed(self, file: CardFile) -> None:
         """Count a file as done that will not be read."""
         self.read(file.size)
+
+    def spared(self, destination: Destination, count: int) -> None:
+        """Count bytes as done that a destination need not get."""
+        self.verified(destination, count)
 
     def verified(self, destination: Destination, count: int) -> None:
         """Move the bar of a destination."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from syncd.card.medium import Way
 from syncd.card.report import Finding, Report, Sending, Standing
 from syncd.cli.output import amount, size
 from syncd.printable import path_json, path_text, printable
@@ -40,6 +41,7 @@ def report_json(outcome: Outcome) -> dict[str, Any]:
         "elsewhere": report.elsewhere,
         "in_memory": [path_json(path) for path in outcome.in_memory],
         "system_files": report.system,
+        "read_back": dict(report.ways),
         "stopped": report.stopped or None,
         "interrupted": report.interrupted,
         "changed_meanwhile": report.changed,
@@ -57,6 +59,9 @@ def report_lines(outcome: Outcome) -> Iterator[str]:
     for standing in Standing:
         if report.counts[standing]:
             yield f"  {report.counts[standing]:>7,} {_MEANING[standing]}"
+    if report.ways[Way.DROPPED]:
+        through = f"{report.ways[Way.DROPPED]:,} of the copies were read back"
+        yield f"          ({through} through the page cache, after it was dropped: past it is not possible there)"
     if report.system:
         left = amount(report.system, "file or folder", "files and folders")
         yield f"  ({left} that computers left there, like trash, are not counted)"

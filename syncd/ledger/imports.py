@@ -98,6 +98,16 @@ class Known:
 
 
 @dataclass(frozen=True, slots=True)
+class Hint:
+    """What the ledger may know of a file. Where neither is true, it certainly knows nothing of it."""
+
+    copied: bool
+    """A copy has this size, and begins like this: almost certainly the same."""
+    seen: bool
+    """A photo in a watched folder has this size: often by chance."""
+
+
+@dataclass(frozen=True, slots=True)
 class Unfinished:
     """An import that has not ended: it runs, or it died."""
 
@@ -149,10 +159,11 @@ class Imports:
         with self._store.read() as connection:
             return bool(connection.execute(_KNOWS_SIZE, {"size": size}).scalar())
 
-    def expects(self, size: int, head: str) -> bool:
-        """Tell whether a file of this size that begins like this was probably copied. Only its digest can say so."""
+    def hint(self, size: int, head: str) -> Hint:
+        """Tell by its size and first bytes what a file may be. Only its digest can say what it is."""
         with self._store.read() as connection:
-            return bool(connection.execute(_EXPECTS, {"size": size, "head": head}).scalar())
+            row = connection.execute(_HINT, {"size": size, "head": head}).one()
+        return Hint(bool(row.copied), bool(row.seen))
 
     def known(self, digest: str) -> Known:
         """Give what is known of some bytes."""
@@ -260,7 +271,10 @@ _END = text("UPDATE imports SET ended_at = :now WHERE id = :number")
 _UNFINISHED = text("SELECT id, token, destinations FROM imports WHERE ended_at IS NULL ORDER BY id")
 _UNVERIFIED = text("SELECT * FROM copies WHERE import_id = :number AND verified_at IS NULL ORDER BY id")
 _COPIES = text("SELECT * FROM copies WHERE digest = :digest ORDER BY kind = 'second', id")
-_EXPECTS = text("SELECT EXISTS (SELECT 1 FROM copies WHERE size = :size AND head = :head)")
+_HINT = text("""
+    SELECT EXISTS (SELECT 1 FROM copies WHERE size = :size AND head = :head) AS copied,
+           EXISTS (SELECT 1 FROM photos WHERE size = :size) AS seen
+""")
 _KNOWS_SIZE = text("""
     SELECT EXISTS (SELECT 1 FROM copies WHERE size = :size) OR EXISTS (SELECT 1 FROM photos WHERE size = :size)
 """)

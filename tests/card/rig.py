@@ -64,6 +64,8 @@ class Counting:
 
     def passed(self, file: CardFile) -> None: ...
 
+    def spared(self, destination: Destination, count: int) -> None: ...
+
     def verified(self, destination: Destination, count: int) -> None:
         with self._lock:
             self.bytes_verified += count

@@ -10,12 +10,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import xxhash
 
 from syncd.card.destination import Destination
 from syncd.card.layout import CardFile
 from syncd.card.report import Standing
 from syncd.card.walk import Card
-from syncd.ledger.imports import Kind
+from syncd.ledger.imports import Fingerprints, Intended, Kind, Unless
 from syncd.model import Look
 from tests.card.rig import DAY, Rig, standings, taken
 from tests.fakes.ledgers import photo, sighting
@@ -421,3 +422,76 @@ def test_the_destination_may_not_be_a_link_below_its_own_root(rig: Rig) -> None:
     assert "link" in report.unsafe[0].reason
     assert list(outside.iterdir()) == []
     assert not list(rig.to.glob(".syncd*"))
+
+
+def test_a_copy_at_the_second_place_makes_a_file_safe_whose_first_was_deleted_on_purpose(rig: Rig) -> None:
+    rig.put("DCIM/IMG_1.JPG", b"photo")
+    rig.run(also=True)
+    (rig.to / "2024/05/04/IMG_1.JPG").unlink()
+    for also in (False, True):
+        report = rig.run(also=also)
+        assert report.is_safe
+        assert report.counts == {Standing.KNOWN: 1}
+        assert rig.copies() == {}
+    (rig.second / "2024/05/04/IMG_1.JPG").unlink()
+    assert standings(rig.run(also=True)) == {"DCIM/IMG_1.JPG": Standing.LOST}
+
+
+def test_a_second_place_that_comes_later_gets_everything(rig: Rig) -> None:
+    rig.put("DCIM/IMG_1.JPG", b"photo")
+    rig.put("DCIM/IMG_2.JPG", b"deleted")
+    rig.run()
+    (rig.to / "2024/05/04/IMG_2.JPG").unlink()
+    report = rig.run(also=True)
+    assert report.is_safe
+    assert sorted(rig.copies(rig.second).values()) == [b"deleted", b"photo"]
+    assert list(rig.copies()) == ["2024/05/04/IMG_1.JPG"]
+
+
+def test_files_that_another_import_is_copying_are_read_once_and_waited_for(rig: Rig) -> None:
+    rig.put("DCIM/IMG_1.JPG", b"photo")
+    rig.run()
+    rig.put("DCIM/IMG_2.JPG", b"x" * 100_000)
+    prints: dict[str, Fingerprints] = {}
+
+    def planned_by_another(count: int) -> None:
+        if count > 5 and not prints:
+            read = b"x" * 65536
+            head = xxhash.xxh3_128(read).hexdigest()
+            prints["two"] = Fingerprints(hashlib.sha256(b"x" * 100_000).hexdigest(), "q", head, 100_000)
+            number = rig.imports.begin("other", b"/card", "OTHER", [b"/elsewhere"], 1.0)
+            rig.imports.plan(number, [Intended(Kind.COPY, b"/elsewhere/a", b"/elsewhere", prints["two"], Unless.ANY)])
+
+    rig.pace.bytes_read = 0
+    rig.pace.on_read = planned_by_another
+    report = rig.run()
+    assert rig.pace.bytes_read == 100_005
+    assert standings(report) == {"DCIM/IMG_2.JPG": Standing.NOT_COPIED}
+    assert "another import" in report.unsafe[0].reason
+    rig.pace.on_read = lambda _: None
+    assert rig.run().is_safe, "the dead one was cleared away"
+
+
+def test_times_that_no_calendar_has_stop_nothing(rig: Rig) -> None:
+    try:
+        rig.put("DCIM/IMG_1.JPG", b"photo", at=2.0**35)
+        rig.put("DCIM/IMG_2.JPG", b"old", at=-(2.0**31))
+    except OSError:
+        pytest.skip("this file system has no such times")
+    assert rig.run().is_safe
+    assert len(rig.copies()) == 2
+
+
+def test_a_destination_that_cannot_be_looked_at_fails_the_file_and_not_the_import(rig: Rig) -> None:
+    class Blind(Destination):
+        def look(self, folder: bytes, name: bytes) -> os.stat_result | None:
+            if b"IMG_1" in name:
+                raise OSError(errno.ENAMETOOLONG, "File name too long")
+            return super().look(folder, name)
+
+    rig.destination = lambda path, kind, token: Blind(os.fsencode(path), kind, token)  # type: ignore[method-assign]
+    rig.put("DCIM/IMG_1.JPG", b"one")
+    rig.put("DCIM/IMG_2.JPG", b"two")
+    report = rig.run()
+    assert standings(report) == {"DCIM/IMG_1.JPG": Standing.NOT_COPIED}
+    assert list(rig.copies()) == ["2024/05/04/IMG_2.JPG"]

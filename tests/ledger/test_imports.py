@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from syncd.ledger.imports import Fingerprints, Imports, Intended, Kind, Unless, counts_for
+from syncd.ledger.imports import Fingerprints, Hint, Imports, Intended, Kind, Unless, counts_for
 from syncd.lifecycle import State
 from syncd.model import Look
 from tests.fakes.ledgers import Ledger, make_ledger, photo, sighting
@@ -116,16 +116,16 @@ def test_an_import_is_unfinished_until_it_has_ended(imports: Imports) -> None:
 
 
 def test_size_and_head_are_hints(ledger: Ledger, imports: Imports) -> None:
-    assert not imports.expects(1000, "h")
+    assert imports.hint(1000, "h") == Hint(copied=False, seen=False)
     assert not imports.knows_size(1000)
     imports.plan(begun(imports), [intended(1)])
-    assert imports.expects(1000, "h")
-    assert not imports.expects(1001, "h")
-    assert not imports.expects(1000, "other")
+    assert imports.hint(1000, "h") == Hint(copied=True, seen=False)
+    assert imports.hint(1001, "h") == Hint(copied=False, seen=False)
+    assert imports.hint(1000, "other") == Hint(copied=False, seen=False)
     assert imports.knows_size(1000)
     ledger.see(sighting(b"a.jpg", photo(7, size=77)))
     assert imports.knows_size(77)
-    assert not imports.expects(77, "h")
+    assert imports.hint(77, "h") == Hint(copied=False, seen=True)
 
 
 def test_known_tells_places_and_uploads(ledger: Ledger, imports: Imports) -> None:
