@@ -466,9 +466,10 @@ class Intake:
 
     def _put_unreadable(self, place: PlacePath, why: str) -> None:
         self._settling.forget(place)
-        self.tally.unreadable += 1
-        self._territory.put_aside([(place, AsideReason.UNREADABLE, why)], self._clock.now())
-        self._voice.say(Said.UNREADABLE, place.path, why)
+        # One that could not be read before is tried again, and is no news: `status` counts it, `why` tells of it.
+        if self._territory.put_aside([(place, AsideReason.UNREADABLE, why)], self._clock.now()):
+            self.tally.unreadable += 1
+            self._voice.say(Said.UNREADABLE, place.path, why)
 
     def _note_absence(self, path: bytes, reason: str, before: str | None) -> None:
         self._territory.set_absent(path, reason, self._clock.now())

@@ -139,15 +139,21 @@ class Territory:
                 {"root": root, "reason": reason, "now": now},
             )
 
-    def put_aside(self, found: Sequence[tuple[PlacePath, AsideReason, str]], now: float) -> None:
-        """Record files that are neither places nor ignored, with the reason and a detail for the person."""
+    def put_aside(self, found: Sequence[tuple[PlacePath, AsideReason, str]], now: float) -> int:
+        """Record files that are neither places nor ignored, with the reason and a detail for the person.
+
+        Give how many of them were not aside for that reason before.
+        """
         if not found:
-            return
+            return 0
+        new = 0
         with self._store.write() as connection:
             for place, reason, detail in found:
                 said = printable(detail)
+                folder_id = self.folder_id(connection, place.root, place.folder)
+                new += connection.execute(_IS_ASIDE, {"folder_id": folder_id, "name": place.name}).scalar() != reason
                 row = insert(aside).values(
-                    folder_id=self.folder_id(connection, place.root, place.folder),
+                    folder_id=folder_id,
                     name=place.name,
                     text=path_text(place.name),
                     reason=reason,
@@ -159,6 +165,7 @@ class Territory:
                         index_elements=["folder_id", "name"], set_={"reason": reason, "detail": said}
                     )
                 )
+        return new
 
     def names_aside(self, root: bytes, folder: bytes) -> frozenset[bytes]:
         """Give the names that are set aside in a folder."""

@@ -184,8 +184,12 @@ def test_what_needs_a_person_is_said_when_it_arises_and_not_again(rig: Rig, bad:
         else:
             rig.reader.fails = OSError(5, "Input/output error")
     assert sync(rig).exit_code == 3
-    again = sync(rig)
-    assert again.exit_code == (3 if bad == "unreadable" else 0), "what cannot be read is tried each time"
+    assert sync(rig).exit_code == 0, "an old one is no news"
+    if bad == "unreadable":
+        assert rig.reader.reads == 2, "it is tried again all the same"
+        assert rig.pipeline.status().ignored == {"unreadable": 1}
+        rig.reader.fails = None
+        assert sync(rig).outcomes[State.UPLOADED] == 1
 
 
 def test_an_unsettled_file_makes_it_not_now(rig: Rig) -> None:

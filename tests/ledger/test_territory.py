@@ -106,17 +106,19 @@ def test_what_is_known_at_one_place(ledger: Ledger) -> None:
 
 
 def test_a_file_is_aside_until_it_is_read_or_gone(ledger: Ledger) -> None:
-    ledger.territory.put_aside([], ledger.now)
-    ledger.territory.put_aside(
+    assert ledger.territory.put_aside([], ledger.now) == 0
+    new = ledger.territory.put_aside(
         [(place(b"a.jpg"), UNSETTLED, "it may still be written"), (place(b"b\xff.jpg", b"x"), UNREADABLE, "I/O\x1b")],
         5.0,
     )
+    assert new == 2
     assert set_aside(ledger.store) == [
         (place(b"a.jpg"), "unsettled", "it may still be written"),
         (place(b"b\xff.jpg", b"x"), "unreadable", r"I/O\x1b"),
     ]
     assert (status(ledger.store).unsettled, status(ledger.store).ignored) == (1, {"unreadable": 1})
-    ledger.territory.put_aside([(place(b"a.jpg"), UNREADABLE, "no permission")], 9.0)
+    assert ledger.territory.put_aside([(place(b"a.jpg"), UNREADABLE, "no permission")], 9.0) == 1, "for another reason"
+    assert ledger.territory.put_aside([(place(b"a.jpg"), UNREADABLE, "no permission")], 9.0) == 0
     assert ledger.rows("SELECT reason, since FROM aside WHERE name = x'612e6a7067'") == [("unreadable", 5.0)]
     assert ledger.territory.names_aside(ROOT, b"") == {b"a.jpg"}
     assert ledger.territory.names_aside(ROOT, b"nowhere") == frozenset()
