@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from contextlib import closing
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 
 from syncd.errors import BusyError
 from syncd.ledger.migrate import open_ledger
-from syncd.ledger.store import Store, connect, set_fact
+from syncd.ledger.store import Store, connect, fact, set_fact
 
 
 def test_w15_a_ledger_that_another_program_holds_is_not_now_and_no_broken_setup(tmp_path: Path) -> None:
@@ -23,3 +24,24 @@ def test_w15_a_ledger_that_another_program_holds_is_not_now_and_no_broken_setup(
         other.execute("ROLLBACK")
         with store.write() as connection:
             set_fact(connection, "x", 1)
+
+
+def test_d1_a_writer_that_reads_first_is_never_overtaken(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    open_ledger(path, now=0.0).close()
+    with Store(path) as one, Store(path) as other:
+
+        def write() -> None:
+            with other.write() as connection:
+                set_fact(connection, "other", fact(connection, "one"))
+
+        overtaking = threading.Thread(target=write)
+        with one.write() as connection:
+            assert fact(connection, "one") is None
+            overtaking.start()
+            # Begun without the lock, the other would be through by now, and this write would fail at once.
+            overtaking.join(0.5)
+            set_fact(connection, "one", 1)
+        overtaking.join()
+        with one.read() as connection:
+            assert (fact(connection, "one"), fact(connection, "other")) == (1, 1)

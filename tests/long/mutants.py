@@ -341,7 +341,7 @@ MUTANTS: Final = (
         "syncd/ledger/store.py",
         'BEGIN IMMEDIATE" if',
         'BEGIN" if',
-        ("tests/ledger/test_store.py", "tests/ledger/test_sightings.py"),
+        ("tests/ledger/test_store.py",),
     ),
     Mutant(
         "a core may hold the key",
