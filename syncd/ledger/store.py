@@ -45,6 +45,7 @@ _OF_THE_DISK = {
     sqlite3.SQLITE_CANTOPEN: "Its folder must be writable for this user and have free space.",
 }
 """What may pass without a person, by SQLite's primary result code (sqlite.org/rescode.html), and what to do."""
+_UNFINISHED = "syncd was ended while it made it: the next `syncd sync` or `syncd run` puts that right."
 _UNWRITABLE = "Make the folder and the file writable for this user; nothing is uploaded meanwhile."
 
 
@@ -163,6 +164,8 @@ def _translated(path: Path) -> Iterator[None]:
             raise BusyError(said, hint=hint) from error
         if code in _OF_THE_DISK:
             raise LedgerDiskError(said, hint=_OF_THE_DISK[code]) from error
+        if getattr(error.orig, "sqlite_errorcode", 0) == sqlite3.SQLITE_READONLY_ROLLBACK:
+            raise LedgerError(said, hint=_UNFINISHED) from error
         raise LedgerError(said, hint=_UNWRITABLE if code == sqlite3.SQLITE_READONLY else "") from error
     except IntegrityError as error:
         said = printable(str(error.orig), 200)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -248,3 +249,26 @@ def test_a_backup_is_whole_private_and_replaces_in_one_step(tmp_path: Path) -> N
     with pytest.raises(LedgerError, match="could not be copied"):
         backup(ledger.path, tmp_path / "not there" / "backup.db")
     assert not list(tmp_path.glob("*.partial"))
+
+
+def test_b16_a_first_start_that_died_before_the_wal_is_undone(tmp_path: Path) -> None:
+    with make_ledger(tmp_path) as made:
+        path = made.path
+    with closing(connect(path, "rw")) as dying:
+        dying.isolation_level = None
+        for pragma in ("journal_mode = DELETE", "cache_size = 1", "cache_spill = 1"):
+            dying.execute(f"PRAGMA {pragma}")
+        dying.execute("BEGIN")
+        dying.execute("CREATE TABLE half AS WITH RECURSIVE n(x) AS (VALUES(1) UNION ALL SELECT x + 1 FROM n LIMIT 999)"
+                      " SELECT x, randomblob(500) AS blob FROM n")  # fmt: skip
+        left = tmp_path / "two"
+        left.mkdir()
+        for name in (path.name, f"{path.name}-journal"):
+            shutil.copy(path.with_name(name), left)
+    dead = left / path.name
+    with pytest.raises(LedgerError) as caught, open_for_reading(dead):
+        pass
+    assert "puts that right" in caught.value.hint
+    with open_ledger(dead, now=START) as store, store.read() as connection:
+        assert revision(connection) == REVISION
+        assert connection.execute(text("SELECT count(*) FROM sqlite_master WHERE name = 'half'")).scalar() == 0
