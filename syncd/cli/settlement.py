@@ -8,8 +8,8 @@ from syncd.daemon.clock import SystemClock
 from syncd.daemon.lock import InstanceLock
 from syncd.daemon.pipeline import OTHER_ACCOUNT
 from syncd.ledger.account import keep
-from syncd.ledger.adoption import Adopted
-from syncd.ledger.doubt import doubt, end_doubt
+from syncd.ledger.adoption import Adopted, end_doubt
+from syncd.ledger.doubt import doubt
 from syncd.ledger.exchange import adopt
 from syncd.ledger.guard import MarkFile
 from syncd.ledger.migrate import open_for_single_moves, open_ledger

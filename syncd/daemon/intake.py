@@ -303,7 +303,7 @@ class Intake:
 
     def _note_unhinted(self, place: PlacePath, look: Look, *, is_known: bool) -> None:
         """Note a file that no event has told of, as far as can be told: it waits for nothing, and is not just made."""
-        age = self._clock.now() - max(look.mtime_ns, look.ctime_ns) / 1e9
+        age = self._clock.now() - look.ctime_ns / 1e9
         if age > _HINTED_WITHIN and place not in self._settling and not self._territory.known_at(place)[1]:
             self._unhinted[place] = is_known
 

@@ -10,12 +10,12 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, text
 
-from syncd.ledger.doubt import REASON, doubt, end_doubt
+from syncd.ledger.doubt import FACT, REASON, doubt
 from syncd.ledger.lookups import forget_if_settled
 from syncd.ledger.queue import Receipt, settle_one
 from syncd.ledger.schema import entries, history, photos
-from syncd.ledger.sightings import refresh_withdrawn
-from syncd.ledger.store import fact
+from syncd.ledger.sightings import owe_orphaned_edits, refresh_withdrawn
+from syncd.ledger.store import fact, set_fact
 from syncd.ledger.territory import BACKLOG
 from syncd.lifecycle import State
 
@@ -47,10 +47,25 @@ class Adopted:
     doubt_ended: bool = False
 
 
+def end_doubt(connection: Connection, now: float, *, resend: bool) -> int:
+    """Owe what turns up again from now on; with `resend` also what was held because of the doubt. Give how many."""
+    set_fact(connection, FACT, None)
+    if not resend:
+        return 0
+    values = {"doubted": REASON, "reason": "the doubt about the ledger is over", "now": now}
+    edited = connection.execute(_EDITED, values).scalars().all()
+    connection.execute(_HISTORY_OF_DOUBTED, values)
+    count = int(connection.execute(_SWAP_DOUBTED, values).rowcount)
+    for photo_id in edited:
+        owe_orphaned_edits(connection, photo_id, now)
+    return count
+
+
 class Adoption:
     """Adopts the photos of one export, in its order. An original always comes before its edits."""
 
-    def __init__(self, ledger_id: str, requests: int, exported_at: str) -> None:
+    def __init__(self, ledger_id: str, requests: int | None, exported_at: str) -> None:
+        """Adopt from an export that knows so many requests; None: it is in doubt itself."""
         self._ledger_id = ledger_id
         self._requests = requests
         self._reason = f"adopted from an export of {exported_at}"
@@ -71,7 +86,8 @@ class Adoption:
         """End a doubt that the export has answered: it is of this very ledger, and knows every request ever made."""
         about = doubt(connection)
         own = fact(connection, "ledger_id") == self._ledger_id
-        if own and about is not None and about.made is not None and self._requests >= about.made:
+        made = about.made if about is not None else None
+        if own and made is not None and self._requests is not None and self._requests >= made:
             self._came.owed_again = end_doubt(connection, now, resend=True)
             self._came.doubt_ended = True
         return self._came
@@ -179,6 +195,18 @@ def _metadata(entry: Mapping[str, Any]) -> str | None:
     return json.dumps(entry["sent"]) if "sent" in entry else None
 
 
+_EDITED = text("""
+    SELECT DISTINCT entries.photo_id FROM entries JOIN photos AS edits ON edits.edit_of = entries.photo_id
+    WHERE entries.state = 'unanswered' AND entries.reason = :doubted
+""")
+_SWAP_DOUBTED = text("""
+    UPDATE entries SET state = 'ready', reason = :reason, due_at = :now WHERE state = 'unanswered' AND reason = :doubted
+""")
+_HISTORY_OF_DOUBTED = text("""
+    INSERT INTO history (entry_id, at, "before", "after", reason)
+    SELECT id, :now, 'unanswered', 'ready', :reason FROM entries WHERE state = 'unanswered' AND reason = :doubted
+    ORDER BY id
+""")
 _PHOTO = text("SELECT id FROM photos WHERE digest = :digest")
 _SIZE = text("SELECT size FROM photos WHERE id = :photo_id")
 _ENTRY = text("""

@@ -12,6 +12,7 @@ from typing import Final, assert_never
 from sqlalchemy import Connection, text
 
 from syncd.errors import UsageError
+from syncd.ledger.doubt import doubt, doubt_entry
 from syncd.ledger.lookups import forget_if_settled
 from syncd.ledger.queue import Receipt, move, settle_one
 from syncd.ledger.store import Store
@@ -54,13 +55,24 @@ def entries_at(store: Store, place: PlacePath) -> list[tuple[int, State]]:
 
 
 def retry(store: Store, entries: Sequence[int], now: float) -> int:
-    """Make REFUSED and UNFIT entries READY again; give how many moved. Others are left as they are."""
+    """Make REFUSED and UNFIT entries READY again; give how many moved. Others are left as they are.
+
+    In a ledger that was put back they may have been stored since; then they are unanswered, as all else is.
+    """
     moved = 0
     with store.write() as connection:
+        about = doubt(connection)
         for entry_id in entries:
             for before in (State.REFUSED, State.UNFIT):
-                moved += move(connection, entry_id, before, State.READY, "a person asked for another try", now)
+                if move(connection, entry_id, before, State.READY, "a person asked for another try", now):
+                    moved += 1
+                    if about is not None and not _sent_since(connection, entry_id, about.since):
+                        doubt_entry(connection, entry_id, now)
     return moved
+
+
+def _sent_since(connection: Connection, entry_id: int, since: float) -> bool:
+    return connection.execute(_SENT_SINCE, {"entry_id": entry_id, "since": since}).first() is not None
 
 
 def resolve(store: Store, entry_id: int, verdict: Verdict, image_id: str | None, now: float) -> bool:
@@ -96,6 +108,10 @@ def _refuse_a_held_id(connection: Connection, image_id: str, entry_id: int) -> N
         )
 
 
+_SENT_SINCE = text("""
+    SELECT 1 FROM sent JOIN requests ON requests.id = sent.request_id
+    WHERE sent.entry_id = :entry_id AND requests.sent_at >= :since LIMIT 1
+""")
 _HELD = text("""
     SELECT entries.id, entries.state, entries.reason, coalesce((
         SELECT roots.text || CASE roots.text WHEN '/' THEN '' ELSE '/' END

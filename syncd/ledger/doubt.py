@@ -13,7 +13,7 @@ from sqlalchemy import Connection, text
 from syncd.ledger.store import fact, set_fact
 
 REASON = "the ledger was put back and does not know the last uploads: it may be stored"
-_FACT = "doubt"
+FACT = "doubt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,27 +27,17 @@ class Doubt:
 
 def doubt(connection: Connection) -> Doubt | None:
     """Give the doubt about a ledger; None where there is none."""
-    value = fact(connection, _FACT)
+    value = fact(connection, FACT)
     return None if value is None else Doubt(**value)
 
 
 def begin_doubt(connection: Connection, about: Doubt) -> None:
     """Doubt everything that is owed, and what the next whole scan of each root finds."""
-    set_fact(connection, _FACT, asdict(about))
+    set_fact(connection, FACT, asdict(about))
     values = {"reason": REASON, "now": about.since}
     connection.execute(_HISTORY_OF_READY, values)
     connection.execute(_SWAP_READY, values)
     connection.execute(text("UPDATE roots SET first_scan_at = NULL"))
-
-
-def end_doubt(connection: Connection, now: float, *, resend: bool) -> int:
-    """Owe what turns up again from now on; with `resend` also what was held because of the doubt. Give how many."""
-    set_fact(connection, _FACT, None)
-    if not resend:
-        return 0
-    values = {"doubted": REASON, "reason": "the doubt about the ledger is over", "now": now}
-    connection.execute(_HISTORY_OF_DOUBTED, values)
-    return int(connection.execute(_SWAP_DOUBTED, values).rowcount)
 
 
 def is_doubtful(about: Doubt | None, modified_at: float | None, *, first_scan: bool) -> bool:
@@ -73,12 +63,4 @@ _SWAP_READY = text("UPDATE entries SET state = 'unanswered', reason = :reason, d
 _HISTORY_OF_READY = text("""
     INSERT INTO history (entry_id, at, "before", "after", reason)
     SELECT id, :now, 'ready', 'unanswered', :reason FROM entries WHERE state = 'ready' ORDER BY id
-""")
-_SWAP_DOUBTED = text("""
-    UPDATE entries SET state = 'ready', reason = :reason, due_at = :now WHERE state = 'unanswered' AND reason = :doubted
-""")
-_HISTORY_OF_DOUBTED = text("""
-    INSERT INTO history (entry_id, at, "before", "after", reason)
-    SELECT id, :now, 'unanswered', 'ready', :reason FROM entries WHERE state = 'unanswered' AND reason = :doubted
-    ORDER BY id
 """)

@@ -10,7 +10,7 @@ import itertools
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,6 +20,8 @@ from sqlalchemy import Connection, text
 
 from syncd.errors import LedgerError
 from syncd.ledger.adoption import Adopted, Adoption
+from syncd.ledger.doubt import Doubt, doubt
+from syncd.ledger.guard import requests_made
 from syncd.ledger.rows import capture_of, unfit_of
 from syncd.ledger.store import Store, fact
 from syncd.lifecycle import State
@@ -55,18 +57,22 @@ class Header:
     photos: int
     exported_at: str
     account: dict[str, Any] | None
+    doubt: Doubt | None
+    """Where the ledger that was exported did not know all itself."""
 
 
 def export(store: Store, now: float) -> Iterator[dict[str, Any]]:
     """Give the header, then each photo, all of one moment; streamed."""
     with store.read() as connection:
+        about = doubt(connection)
         yield {
             "syncd_export": VERSION,
             "ledger": fact(connection, "ledger_id"),
-            "requests": connection.execute(text("SELECT coalesce(max(id), 0) FROM requests")).scalar_one(),
+            "requests": requests_made(connection),
             "photos": connection.execute(text("SELECT count(*) FROM photos")).scalar_one(),
             "exported_at": _moment(now),
             "account": fact(connection, "account"),
+            **({"doubt": asdict(about)} if about is not None else {}),
         }
         last = 0
         while photos := connection.execute(_PHOTOS, {"after": last, "slice": _SLICE}).all():
@@ -105,7 +111,8 @@ def adopt(store: Store, source: Path, now: float) -> Adopted:
     Raises LedgerError, and changes nothing, where the export is not whole.
     """
     header = read_header(source)
-    adoption = Adoption(header.ledger_id, header.requests, header.exported_at)
+    requests = header.requests if header.doubt is None else None
+    adoption = Adoption(header.ledger_id, requests, header.exported_at)
     lines = itertools.islice(_lines(source), 1, None)
     while some := [line for _, line in itertools.islice(lines, _SLICE)]:
         with store.write() as connection:
@@ -183,8 +190,14 @@ def _header(line: dict[str, Any], source: Path) -> Header:
     if line.get("syncd_export") != VERSION:
         raise LedgerError(f"{source} is no export that this version of syncd can read")
     try:
-        account = line["account"]
-        header = Header(str(line["ledger"]), int(line["requests"]), int(line["photos"]), line["exported_at"], account)
+        header = Header(
+            ledger_id=str(line["ledger"]),
+            requests=int(line["requests"]),
+            photos=int(line["photos"]),
+            exported_at=line["exported_at"],
+            account=line["account"],
+            doubt=Doubt(**line["doubt"]) if "doubt" in line else None,
+        )
     except (KeyError, TypeError, ValueError) as error:
         raise LedgerError(f"the first line of {source} is damaged: {error}") from error
     if not re.fullmatch(r"[0-9a-f]{16}", header.ledger_id) or not isinstance(header.exported_at, str):

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from sqlalchemy import Connection, text
+
 from syncd.errors import LedgerError, ledger_error
 from syncd.ledger.store import connect
 
@@ -92,6 +94,11 @@ def _write_at_start(path: Path, text: bytes, *, durably: bool = False) -> None:
         os.close(fd)
 
 
+def requests_made(connection: Connection) -> int:
+    """Tell the number of the last request that was ever made, also where the ledger does not know it any more."""
+    return int(connection.execute(_LAST_NUMBER).scalar_one())
+
+
 def refuse_network_file_system(folder: Path, mountinfo: Path = _MOUNTINFO) -> None:
     """Raise LedgerError where WAL would not be safe (sqlite.org/wal.html: not over a network file system)."""
     kind = file_system(folder, mountinfo)
@@ -125,3 +132,6 @@ def integrity(path: Path, *, thorough: bool) -> list[str]:
     except sqlite3.Error as error:
         return [str(error)]
     return [str(row[0]) for row in rows if row[0] != "ok"]
+
+
+_LAST_NUMBER = text("SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'requests'), 0)")

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import OperationalError
 
 from syncd.errors import LedgerError, ledger_error
-from syncd.ledger.guard import Mark, MarkFile, integrity, refuse_network_file_system
+from syncd.ledger.guard import Mark, MarkFile, integrity, refuse_network_file_system, requests_made
 from syncd.ledger.schema import REVISION
 from syncd.ledger.store import Store, connect, fact, set_fact
 
@@ -209,13 +209,13 @@ def _refuse_an_older_one(path: Path, found: str | None) -> None:
 
 def _mark(store: Store, mark_file: MarkFile) -> None:
     with store.read() as connection:
-        mark_file.write(Mark(str(fact(connection, "ledger_id")), _last_request(connection)))
+        mark_file.write(Mark(str(fact(connection, "ledger_id")), requests_made(connection)))
 
 
 def _compare_with_mark(store: Store, mark: Mark, found: str | None) -> None:
     with store.read() as connection:
         ledger_id = None if found is None else fact(connection, "ledger_id")
-        requests = 0 if found is None else _last_request(connection)
+        requests = 0 if found is None else requests_made(connection)
     if mark.ledger_id != ledger_id:
         what = "is not the one that was used here before"
     elif mark.requests > requests:
@@ -229,7 +229,3 @@ def _compare_with_mark(store: Store, mark: Mark, found: str | None) -> None:
         "what may have been uploaded since. Only if you want that uploaded, and billed, again: "
         f"delete {MarkFile(store.path).path} and start again.",
     )
-
-
-def _last_request(connection: Connection) -> int:
-    return int(connection.execute(text("SELECT coalesce(max(id), 0) FROM requests")).scalar_one())

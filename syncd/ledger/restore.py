@@ -17,9 +17,9 @@ from sqlalchemy import Connection, text
 
 from syncd.errors import LedgerError
 from syncd.ledger.adoption import Adopted
-from syncd.ledger.doubt import Doubt, begin_doubt
+from syncd.ledger.doubt import Doubt, begin_doubt, doubt
 from syncd.ledger.exchange import Header, adopt, read_header
-from syncd.ledger.guard import Mark, MarkFile, integrity, refuse_network_file_system
+from syncd.ledger.guard import Mark, MarkFile, integrity, refuse_network_file_system, requests_made
 from syncd.ledger.migrate import backup, migrate, revision
 from syncd.ledger.store import Store, fact, set_fact
 
@@ -49,7 +49,7 @@ def restore(ledger: Path, source: Path, *, complete: bool, now: float) -> PutBac
     found = integrity(source, thorough=True) if source.is_file() else ["there is no such file"]
     if found:
         raise LedgerError(f"the backup {source} cannot be used: {'; '.join(found[:3])}", hint="Nothing was changed.")
-    fresh = _fresh(ledger)
+    fresh = _fresh(ledger, source)
     backup(source, fresh)
     try:
         with Store(fresh) as store:
@@ -57,12 +57,13 @@ def restore(ledger: Path, source: Path, *, complete: bool, now: float) -> PutBac
             migrate(store, now)
             with store.write() as connection:
                 connection.execute(_MAY_BE_STORED)
-                own = Mark(str(fact(connection, "ledger_id")), _last_request(connection))
-                made = _doubt(connection, ledger, own, complete=complete, now=now)
+                own = Mark(str(fact(connection, "ledger_id")), requests_made(connection))
+                about = _doubt(connection, ledger, own, complete=complete, now=now)
+                mark = Mark(own.ledger_id, requests_made(connection))
     except BaseException:
         _remove(fresh)
         raise
-    return _put_in_place(ledger, fresh, own, made, own.requests)
+    return _put_in_place(ledger, fresh, mark, about, own.requests)
 
 
 def rebuild(ledger: Path, source: Path, *, complete: bool, now: float) -> tuple[PutBack, Adopted]:
@@ -75,7 +76,7 @@ def rebuild(ledger: Path, source: Path, *, complete: bool, now: float) -> tuple[
         )
     header = read_header(source)
     ledger.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    fresh = _fresh(ledger)
+    fresh = _fresh(ledger, source)
     fresh.touch(mode=0o600)
     try:
         with Store(fresh) as store:
@@ -84,13 +85,15 @@ def rebuild(ledger: Path, source: Path, *, complete: bool, now: float) -> tuple[
                 _be(connection, header)
             adopted = adopt(store, source, now)
             with store.write() as connection:
+                if header.doubt is not None:
+                    begin_doubt(connection, header.doubt)
                 own = Mark(header.ledger_id, header.requests)
-                made = _doubt(connection, ledger, own, complete=complete, now=now)
-                own = Mark(header.ledger_id, _last_request(connection))
+                about = _doubt(connection, ledger, own, complete=complete, now=now)
+                mark = Mark(own.ledger_id, requests_made(connection))
     except BaseException:
         _remove(fresh)
         raise
-    return _put_in_place(ledger, fresh, own, made, header.requests), adopted
+    return _put_in_place(ledger, fresh, mark, about, header.requests), adopted
 
 
 def put_aside(ledger: Path, why: str, *, beside: tuple[Path, ...] = ()) -> Path | None:
@@ -116,28 +119,36 @@ def _doubt(connection: Connection, ledger: Path, own: Mark, *, complete: bool, n
             "that is a copy of another ledger than the one that was used here",
             hint=f"Nothing was changed. If it is the right one all the same, delete {MarkFile(ledger).path} first.",
         )
-    made = None if mark is None else max(mark.requests, own.requests, _requests_of(ledger, own.ledger_id))
+    requests_before, doubt_before = _before(ledger, own.ledger_id)
+    made = None if mark is None else max(mark.requests, own.requests, requests_before)
+    for inherited in (doubt_before, doubt(connection)):
+        # Another backup does not answer what is unknown since the first one was put back.
+        if inherited is not None and made is not None:
+            made = None if inherited.made is None else max(made, inherited.made)
     if complete and made is not None and made > own.requests:
         raise LedgerError(
             f"it is not complete: it knows {own.requests} requests, {made} were made",
-            hint="Nothing was changed. Without --complete, what may have been uploaded since is held, not sent again.",
+            hint="Nothing was changed. Without --complete, what may have been uploaded since is held, not sent again; "
+            "`syncd ledger believe` ends that.",
         )
-    # Numbers of requests that were made once are not used again: an answer kept beside the ledger may name one.
-    connection.execute(_SEQUENCE, {"made": max(made or 0, own.requests)})
-    if complete or made == own.requests:
+    in_doubt = not complete and (made is None or made > own.requests or doubt(connection) is not None)
+    # Numbers of requests that were made once are not used again: an answer kept beside the ledger may name one. Where
+    # nobody knows how many there were, one is left out, so that this backup is not taken for complete next time.
+    connection.execute(_SEQUENCE, {"made": own.requests + in_doubt if made is None else made})
+    if not in_doubt:
         return None
     about = Doubt(now, own.requests, made)
     begin_doubt(connection, about)
     return about
 
 
-def _put_in_place(ledger: Path, fresh: Path, own: Mark, about: Doubt | None, known: int) -> PutBack:
+def _put_in_place(ledger: Path, fresh: Path, mark: Mark, about: Doubt | None, known: int) -> PutBack:
     kept = put_aside(ledger, "before")
     for suffix in ("-wal", "-shm"):
         ledger.with_name(ledger.name + suffix).unlink(missing_ok=True)
     fresh.replace(ledger)
     _sync_folder(ledger.parent)
-    MarkFile(ledger).write(own)
+    MarkFile(ledger).write(mark)
     return PutBack(kept, known, known if about is None else about.made, about is not None)
 
 
@@ -154,16 +165,18 @@ def _be(connection: Connection, header: Header) -> None:
     set_fact(connection, "account", account)
 
 
-def _requests_of(ledger: Path, ledger_id: str) -> int:
-    """Count the requests of the ledger that is there now, as far as it can be read and is the same one."""
+def _before(ledger: Path, ledger_id: str) -> tuple[int, Doubt | None]:
+    """Tell what the ledger that is there now says, as far as it can be read and is the same one: requests, doubt."""
     with suppress(LedgerError), Store(ledger, query_only=True, busy_seconds=1.0) as store, store.read() as connection:
         if str(fact(connection, "ledger_id")) == ledger_id:
-            return _last_request(connection)
-    return 0
+            return requests_made(connection), doubt(connection)
+    return 0, None
 
 
-def _fresh(ledger: Path) -> Path:
+def _fresh(ledger: Path, source: Path) -> Path:
     fresh = ledger.with_name(ledger.name + ".restoring")
+    if source.resolve() == fresh.resolve():
+        raise LedgerError(f"{source} is left from a restore that did not end", hint="Rename it first.")
     _remove(fresh)
     return fresh
 
@@ -188,10 +201,6 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
-
-
-def _last_request(connection: Connection) -> int:
-    return int(connection.execute(text("SELECT coalesce(max(id), 0) FROM requests")).scalar_one())
 
 
 _MAY_BE_STORED = text("""

@@ -12,7 +12,8 @@ import pytest
 
 from syncd.errors import LedgerError
 from syncd.ledger import reports
-from syncd.ledger.doubt import REASON, end_doubt
+from syncd.ledger.adoption import end_doubt
+from syncd.ledger.doubt import REASON
 from syncd.ledger.exchange import adopt, export
 from syncd.ledger.guard import Mark, MarkFile
 from syncd.ledger.migrate import backup, open_ledger
@@ -195,6 +196,77 @@ def test_a_person_ends_the_doubt(ledger: Ledger) -> None:
             assert end_doubt(connection, put_back.tick(), resend=True) == 4
         assert len(put_back.due()) == 5
         put_back.assert_whole()
+
+
+def test_putting_the_same_backup_back_twice_does_not_make_it_complete(ledger: Ledger, home: Path) -> None:
+    kept = keep(ledger)
+    ledger.upload(3)
+    ledger.store.close()
+    for _ in range(2):
+        back = restore(ledger.path, kept, complete=False, now=ledger.tick())
+        assert (back.known, back.made, back.in_doubt) == (1, 2, True)
+    for path in home.glob("ledger.db*"):
+        if path.suffix != ".mark":
+            path.unlink()
+    assert restore(ledger.path, kept, complete=False, now=ledger.tick()).in_doubt
+    MarkFile(ledger.path).path.unlink()
+    for _ in range(3):
+        assert restore(ledger.path, kept, complete=False, now=ledger.tick()).in_doubt, "also where nobody knows"
+    with opened(ledger.path, ledger.tick()) as put_back:
+        assert put_back.due() == []
+
+
+def test_what_is_unknown_once_stays_so_in_backups_and_exports(ledger: Ledger, home: Path) -> None:
+    kept = keep(ledger)
+    ledger.upload(3)
+    ledger.store.close()
+    restore(ledger.path, kept, complete=False, now=ledger.tick())
+    with opened(ledger.path, ledger.tick()) as put_back:
+        doubtful = write_export(put_back, home / "doubtful.jsonl")
+        backup(put_back.path, home / "doubtful.db")
+        came = adopt(put_back.store, doubtful, put_back.tick())
+        assert not came.doubt_ended, "it does not know them either"
+    assert restore(ledger.path, home / "doubtful.db", complete=False, now=ledger.tick()).in_doubt
+    for path in home.glob("ledger.db*"):
+        path.unlink()
+    back, _ = rebuild(ledger.path, doubtful, complete=False, now=ledger.tick())
+    assert back.in_doubt
+    with opened(ledger.path, ledger.tick()) as rebuilt:
+        assert rebuilt.see(sighting(b"IMG_0003.jpg", photo(3), look=old_file(photo(3)))) == [Recorded.KNOWN]
+        assert rebuilt.due() == []
+
+
+def test_an_old_ledger_that_lies_in_its_place_can_be_gone_on_with(ledger: Ledger) -> None:
+    kept = keep(ledger)
+    ledger.upload(3)
+    ledger.store.close()
+    kept.replace(ledger.path)
+    with pytest.raises(LedgerError, match="is older than the one used last") as raised:
+        open_ledger(ledger.path, now=ledger.tick())
+    assert "`syncd ledger restore` with this file" in raised.value.hint
+    assert restore(ledger.path, ledger.path, complete=False, now=ledger.tick()).in_doubt
+    with opened(ledger.path, ledger.tick()) as put_back:
+        assert put_back.due() == []
+
+
+def test_an_edit_of_a_photo_in_doubt_is_not_lost(ledger: Ledger) -> None:
+    kept = keep(ledger)
+    ledger.upload(6)
+    ledger.store.close()
+    restore(ledger.path, kept, complete=False, now=ledger.tick())
+    with opened(ledger.path, ledger.tick()) as put_back:
+        edited = sighting(b"IMG_0003.jpg", photo(30, picture=3), look=old_file(photo(30)))
+        assert put_back.see(edited) == [Recorded.EDIT]
+        with put_back.store.write() as connection:
+            end_doubt(connection, put_back.tick(), resend=True)
+        owed = {
+            row.digest
+            for row in put_back.rows("""
+            SELECT digest FROM entries JOIN photos ON photos.id = photo_id WHERE state = 'ready' AND withdrawn = 0
+        """)
+        }
+        assert photo(30).digest in owed
+        assert photo(3).digest not in owed, "its bytes are gone"
 
 
 def test_a_newer_export_settles_a_restored_backup_without_a_person(ledger: Ledger, home: Path) -> None:

@@ -7,6 +7,7 @@ Intake, dispatch and ledger are the real ones, over real files; the service, the
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 import tempfile
@@ -23,9 +24,12 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from syncd.daemon.rest import Rest
 from syncd.ledger.decisions import Verdict, resolve, retry
+from syncd.ledger.exchange import adopt, export
 from syncd.ledger.lookups import Lookups
+from syncd.ledger.migrate import backup, open_ledger
 from syncd.ledger.queue import Answer, Claim, Queue, Receipt
 from syncd.ledger.reports import status
+from syncd.ledger.restore import rebuild, restore
 from syncd.ledger.store import Store
 from syncd.lifecycle import State, may_move
 from syncd.settings import Copies, FolderSettings, RuleSettings
@@ -88,6 +92,7 @@ class SyncMachine(RuleBasedStateMachine):
         self.removed: dict[str, bytes] = {}
         self.permitted: Counter[str] = Counter()
         self.dismissed: set[int] = set()
+        self.was_put_back = False
         self.once = True
         self.ever_seen: set[str] = set()
         (self.folder / "photos").mkdir()
@@ -299,9 +304,40 @@ class SyncMachine(RuleBasedStateMachine):
         """)
         retry(self.rig.store, [row.id for row in rows], self.rig.clock.now())
         for row in rows:
-            if row.id in self.dismissed:
+            if row.id in self.dismissed or self.was_put_back:
                 self.dismissed.discard(row.id)
                 self.permitted[row.digest] += 1
+
+    @rule()
+    def back_up(self) -> None:
+        backup(self.rig.ledger, self.folder / "backup.db")
+
+    @rule()
+    def export(self) -> None:
+        lines = export(self.rig.store, self.rig.clock.now())
+        (self.folder / "export.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+    @rule(how=st.sampled_from(("restore", "lose and restore", "lose and import", "adopt")))
+    def bring_the_ledger_back(self, how: str) -> None:
+        """The ledger is lost, or an older one comes back; what is known of it helps, and nobody believes anything."""
+        kept = self.folder / ("backup.db" if "restore" in how else "export.jsonl")
+        if not kept.exists():
+            return
+        self.close_flights()
+        self.rig.close()
+        if how.startswith("lose"):
+            for suffix in ("", "-wal", "-shm"):
+                Path(f"{self.rig.ledger}{suffix}").unlink(missing_ok=True)
+        if "restore" in how:
+            restore(self.rig.ledger, kept, complete=False, now=self.rig.clock.now())
+        elif how == "adopt":
+            with open_ledger(self.rig.ledger, now=self.rig.clock.now()) as store:
+                adopt(store, kept, self.rig.clock.now())
+        else:
+            rebuild(self.rig.ledger, kept, complete=False, now=self.rig.clock.now())
+        self.was_put_back = True
+        self.executor = self.rig.executor = StepExecutor(inline=False)
+        self.rig.open()
 
     # What is true after each step.
 
@@ -388,7 +424,7 @@ class SyncMachine(RuleBasedStateMachine):
                 assert states == {State.UNFIT}
             elif not (skip and name.startswith("private/")):
                 assert states <= {State.UPLOADED, State.UNANSWERED, State.REFUSED}, f"{name}: {states}"
-                if State.REFUSED in states and not self.dismissed:
+                if State.REFUSED in states and not self.dismissed and not self.was_put_back:
                     assert digest in service_bad(self.rig), f"{name} was refused by nobody"
 
     # What the rules need.
