@@ -41,6 +41,10 @@ class Slot(Opener, Protocol):
 class Pace(Protocol):
     """Is told how far the import is; a progress bar stands behind it. Called from two threads."""
 
+    def begins(self, files: int, count: int, destinations: Sequence[Destination]) -> None:
+        """Say how many files and bytes there are, and where they go."""
+        ...
+
     def read(self, count: int) -> None:
         """Count bytes that were read from the card."""
         ...

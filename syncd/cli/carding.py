@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
@@ -16,19 +16,18 @@ from syncd.card.destination import Destination
 from syncd.card.finishing import Finisher
 from syncd.card.importing import Import, Pace
 from syncd.card.inventory import Inventory
-from syncd.card.judging import Candidate
 from syncd.card.looking import Look
 from syncd.card.manifest import Manifest
 from syncd.card.naming import Template
 from syncd.card.report import Finding, Report
 from syncd.card.session import Life, clear_away, is_alive
 from syncd.card.walk import Card
+from syncd.cli.cardplaces import candidates, is_in_memory, nothing_there, refuse_nesting, too_small
 from syncd.cli.cardtext import report_json
-from syncd.cli.output import message, moment, size
+from syncd.cli.output import message, moment
 from syncd.cli.places import ledger_path
-from syncd.cli.words import absolute
 from syncd.daemon.lock import InstanceLock
-from syncd.errors import LedgerError, LockedError, SyncdError, UsageError
+from syncd.errors import LedgerError, LockedError, SyncdError
 from syncd.extract.extractor import Extractor, Limits
 from syncd.ledger.guard import MarkFile
 from syncd.ledger.imports import Imports, Kind, Known, Unless
@@ -37,9 +36,6 @@ from syncd.ledger.store import Store
 from syncd.model import Capture
 from syncd.printable import path_json, path_text
 from syncd.settings import Settings
-from syncd.watch.filters import Filter
-from syncd.watch.mounts import concerning, current
-from syncd.watch.reach import split
 
 _TWIN_LOOK = 0.2
 """Seconds between two looks at whether another process has come to an end of something."""
@@ -128,71 +124,100 @@ def open_to_look(settings: Settings) -> Iterator[Store | None]:
         yield store
 
 
+@dataclass(frozen=True, slots=True)
+class _Session:
+    """One import that has begun: its number in the ledger, its destinations, and what is taken down of it."""
+
+    token: str
+    number: int
+    started_at: float
+    destinations: tuple[Destination, ...]
+    manifests: tuple[Manifest, ...]
+    report: Report
+
+
 def import_card(
     settings: Settings, store: Store, source: bytes, wish: Wish, pace: Pace, stop: threading.Event
 ) -> Outcome:
-    """Import one card, and give what became of it. Raises SyncdError where it cannot begin."""
-    ledger = ledger_path(settings)
-    imports = Imports(store)
+    """Import one card, and give what became of it. Raises SyncdError where it cannot begin, or this machine fails."""
+    ledger, imports = ledger_path(settings), Imports(store)
     with ExitStack() as stack:
         card = stack.enter_context(closing(Card(source, wish.label)))
-        _refuse_nesting(card, (wish.to, *wish.also))
+        refuse_nesting(card, (wish.to, *wish.also))
         clear_away(imports, ledger, time.time)
-        life = stack.enter_context(Life(ledger))
-        kinds = [Kind.COPY, *(Kind.SECOND for _ in wish.also)]
-        destinations = [
-            stack.enter_context(closing(Destination(path, kind, life.token)))
-            for path, kind in zip((wish.to, *wish.also), kinds, strict=True)
-        ]
-        started_at = time.time()
-        number = imports.begin(life.token, source, card.label, [one.path for one in destinations], started_at)
-        head = {
-            "source": path_json(source),
-            "label": card.label,
-            "started_at": moment(started_at),
-        }
-        manifests = [stack.enter_context(closing(Manifest(one, life.token, head, card.label))) for one in destinations]
-        below = tuple(one.path.rstrip(b"/") + b"/" for one in destinations)
-        report = Report(wants_uploads=wish.uploaded, each=_to_all(manifests), below=below)
+        session = _begin(stack, imports, ledger, card, wish)
         inventory = stack.enter_context(Inventory(card, imports.knows_size))
-        whole = card.is_whole
-        begins(pace, inventory, destinations)
-        extractor = stack.enter_context(Extractor(Limits(settings.extract.time_limit, settings.extract.memory_limit)))
-        finisher = Finisher(
-            imports=imports,
-            number=number,
-            template=wish.template,
-            label=card.label,
-            dater=WorkerDates(extractor),
-            unless=Unless.THIS_IMPORT if wish.again else Unless.ANY,
-            now=time.time,
-            started_at=started_at,
-            verified=pace.verified,
-            pool=stack.enter_context(ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="read-back")),
-        )
+        pace.begins(inventory.files, inventory.bytes, session.destinations)
+        session.report.stopped = nothing_there(card, inventory) or too_small(session.destinations, inventory.new_bytes)
         work = Import(
             card=card,
             inventory=inventory,
-            destinations=destinations,
+            destinations=session.destinations,
             imports=imports,
-            number=number,
-            finisher=finisher,
+            number=session.number,
+            finisher=_finisher(stack, settings, imports, session, (card.label, wish, pace)),
             executor=stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="finish")),
-            report=report,
+            report=session.report,
             pace=pace,
             candidate=candidates(settings),
             again=wish.again,
             now=time.time,
             stop=stop.is_set,
         )
-        report.stopped = _nothing_there(card, inventory) or _too_small(destinations, inventory.new_bytes)
-        work.run()
-        work.settle_twins(lambda: _others_live(imports, ledger, number), lambda: stop.wait(_TWIN_LOOK))
-        paths = tuple(one.path for one in destinations)
-        outcome = Outcome(source, card.label, whole, paths, report, in_memory=tuple(filter(_is_in_memory, paths)))
-        written = _write_manifests(manifests, outcome, started_at)
-        imports.end(number, time.time())
+        try:
+            work.run()
+            work.settle_twins(lambda: _others_live(imports, ledger, session.number), lambda: stop.wait(_TWIN_LOOK))
+        except OSError as error:
+            raise SyncdError(
+                f"the import of {path_text(source)} was given up: {error.strerror or error}",
+                hint="What was verified counts. Put that right, and give the same command again.",
+            ) from error
+        paths = tuple(one.path for one in session.destinations)
+        memory = tuple(filter(is_in_memory, paths))
+        outcome = Outcome(source, card.label, card.is_whole, paths, session.report, in_memory=memory)
+        written = _write_manifests(session, outcome)
+        imports.end(session.number, time.time())
         return replace(outcome, manifests=written)
+
+
+def _begin(stack: ExitStack, imports: Imports, ledger: Path, card: Card, wish: Wish) -> _Session:
+    life = stack.enter_context(Life(ledger))
+    kinds = [Kind.COPY, *(Kind.SECOND for _ in wish.also)]
+    destinations = tuple(
+        stack.enter_context(closing(Destination(path, kind, life.token)))
+        for path, kind in zip((wish.to, *wish.also), kinds, strict=True)
+    )
+    started_at = time.time()
+    number = imports.begin(life.token, card.path, card.label, [one.path for one in destinations], started_at)
+    head = {"source": path_json(card.path), "label": card.label, "started_at": moment(started_at)}
+    manifests = tuple(stack.enter_context(closing(Manifest(one, life.token, head, card.label))) for one in destinations)
+
+    def note(finding: Finding) -> None:
+        for manifest in manifests:
+            manifest.note(finding)
+
+    below = tuple(one.path.rstrip(b"/") + b"/" for one in destinations)
+    report = Report(wants_uploads=wish.uploaded, each=note, below=below)
+    return _Session(life.token, number, started_at, destinations, manifests, report)
+
+
+def _finisher(
+    stack: ExitStack, settings: Settings, imports: Imports, session: _Session, wanted: tuple[str, Wish, Pace]
+) -> Finisher:
+    label, wish, pace = wanted
+    extractor = stack.enter_context(Extractor(Limits(settings.extract.time_limit, settings.extract.memory_limit)))
+    return Finisher(
+        imports=imports,
+        number=session.number,
+        template=wish.template,
+        label=label,
+        dater=WorkerDates(extractor),
+        unless=Unless.THIS_IMPORT if wish.again else Unless.ANY,
+        now=time.time,
+        started_at=session.started_at,
+        verified=pace.verified,
+        pool=stack.enter_context(ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="read-back")),
+    )
 
 
 def look_at_card(
@@ -200,8 +225,8 @@ def look_at_card(
 ) -> Outcome:
     """Look at one card, and give where each of its files stands."""
     with closing(Card(source)) as card, Inventory(card) as inventory:
-        begins(pace, inventory, ())
-        report = Report(wants_uploads=asked.uploaded, stopped=_nothing_there(card, inventory))
+        pace.begins(inventory.files, inventory.bytes, ())
+        report = Report(wants_uploads=asked.uploaded, stopped=nothing_there(card, inventory))
         look = Look(
             card=card,
             inventory=inventory,
@@ -216,135 +241,19 @@ def look_at_card(
         return Outcome(source, card.label, card.is_whole, (), report)
 
 
-def begins(pace: Pace, inventory: Inventory, destinations: Sequence[Destination]) -> None:
-    """Tell the progress what there is to do, where it wants to know."""
-    start = getattr(pace, "begins", None)
-    if start is not None:
-        start(inventory.files, inventory.bytes, destinations)
-
-
-def destination_of(settings: Settings, to: str | None, *, upload: bool) -> bytes:
-    """Give the folder that `--to` names, else the one that is configured. Raises UsageError that says what is wrong."""
-    if to is None and settings.card.to is not None:
-        to = str(settings.card.to)
-    if to is None:
-        if len(settings.folders) != 1:
-            raise UsageError(
-                "--to FOLDER is needed: the configuration has "
-                + (f"{len(settings.folders)} folders" if settings.folders else "no folder"),
-                hint="name the folder that the photos are to come into, here or as `to` under [card]",
-            )
-        return bytes(settings.folders[0].path)
-    path = absolute(to)
-    if not upload:
-        return path
-    place = _in_a_root(settings, path)
-    if place is None:
-        folders = ", ".join(path_text(bytes(folder.path)) for folder in settings.folders) or "none is configured"
-        raise UsageError(
-            f"{path_text(path)} lies in no watched folder, so that nothing in it would ever be uploaded",
-            hint=f"name a folder in one of these: {folders}; or add --no-upload if that is what you want",
-        )
-    root, below = place
-    reason = Filter(next(f.exclude for f in settings.folders if bytes(f.path) == root)).folder(below)
-    if reason is not None:
-        raise UsageError(
-            f"{path_text(path)} is ignored ({reason}), so that nothing in it would ever be uploaded",
-            hint="name another folder, change `exclude`, or add --no-upload if that is what you want",
-        )
-    return root.rstrip(b"/") + b"/" + below if below else root
-
-
-def candidates(settings: Settings) -> Candidate:
-    """Give the question whether a file at a path is one that syncd uploads, by folders and patterns."""
-    filters = {bytes(folder.path): Filter(folder.exclude) for folder in settings.folders}
-
-    def is_candidate(path: bytes) -> bool:
-        place = split(path, list(filters))
-        if place is None:
-            return False
-        judge = filters[place.root]
-        return judge.folder(place.folder) is None and judge.file(place.folder, place.name) is None
-
-    return is_candidate
-
-
-def _in_a_root(settings: Settings, path: bytes) -> tuple[bytes, bytes] | None:
-    """Give the innermost watched folder that a path is, or lies in, and what of the path is below it."""
-    roots = [bytes(folder.path) for folder in settings.folders]
-    for spelled in (path, os.path.realpath(path)):
-        if spelled in roots:
-            return spelled, b""
-        place = split(spelled, roots)
-        if place is not None:
-            return place.root, place.relative
-    return None
-
-
-def _refuse_nesting(card: Card, destinations: Sequence[bytes]) -> None:
-    real = [os.path.realpath(path) for path in destinations]
-    for path in destinations:
-        if card.holds(path):
-            raise UsageError(
-                f"the destination {path_text(path)} lies on the card {path_text(card.path)} itself",
-                hint="a card is never written to, and a copy on it is none; name a folder elsewhere",
-            )
-    for first in range(len(real)):
-        for second in range(len(real)):
-            if first != second and (real[second] + b"/").startswith(real[first].rstrip(b"/") + b"/"):
-                raise UsageError(
-                    f"the destinations {path_text(destinations[first])} and {path_text(destinations[second])} are one",
-                    hint="a second copy is worth its name on another disk: name a folder elsewhere with --also",
-                )
-
-
-def _is_in_memory(path: bytes) -> bool:
-    holding = concerning(os.path.realpath(path), current())
-    return bool(holding) and holding[0].kind in {"tmpfs", "ramfs"}
-
-
-def _nothing_there(card: Card, inventory: Inventory) -> str:
-    """Say that a folder is empty on which no card is mounted: that says nothing of the card."""
-    if inventory.files or inventory.refused or card.is_whole:
-        return ""
-    return f"there is no file below {path_text(card.path)}, and nothing is mounted there; see whether the card is in"
-
-
-def _too_small(destinations: Sequence[Destination], needed: int) -> str:
-    """Say which destination has no room for what is certainly new; "" where there is enough."""
-    wanted: dict[int, int] = {}
-    for one in destinations:
-        device = os.fstat(one.fd).st_dev
-        wanted[device] = wanted.get(device, 0) + needed
-        if wanted[device] > one.free():
-            return (
-                f"{path_text(one.path)} has {size(one.free())} free, {size(wanted[device])} are needed: "
-                "nothing was copied. Make room there, or name another destination"
-            )
-    return ""
-
-
 def _others_live(imports: Imports, ledger: Path, number: int) -> bool:
     return any(one.number != number and is_alive(ledger, one.token) for one in imports.unfinished())
 
 
-def _write_manifests(manifests: Sequence[Manifest], outcome: Outcome, started_at: float) -> tuple[bytes, ...]:
+def _write_manifests(session: _Session, outcome: Outcome) -> tuple[bytes, ...]:
     written: list[bytes] = []
     verdict = report_json(outcome)
-    for manifest in manifests:
+    for manifest in session.manifests:
         try:
-            written += manifest.write(verdict, started_at, time.time())
+            written += manifest.write(verdict, session.started_at, time.time())
         except OSError as error:
             message(f"warning: the list of the copies could not be written: {error.strerror}; the copies are safe")
     return tuple(written)
-
-
-def _to_all(manifests: Sequence[Manifest]) -> Callable[[Finding], None]:
-    def note(finding: Finding) -> None:
-        for manifest in manifests:
-            manifest.note(finding)
-
-    return note
 
 
 def _opened(path: Path) -> Store:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
@@ -61,6 +61,8 @@ class Counting:
     def read(self, count: int) -> None:
         self.bytes_read += count
         self.on_read(self.bytes_read)
+
+    def begins(self, files: int, count: int, destinations: Sequence[Destination]) -> None: ...
 
     def passed(self, file: CardFile) -> None: ...
 

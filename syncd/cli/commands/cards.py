@@ -65,7 +65,8 @@ def import_cards(  # noqa: PLR0913  (each is an option)
     from syncd.card.naming import Template
     from syncd.cli import context
     from syncd.cli.announcing import announce_imports
-    from syncd.cli.carding import Wish, destination_of, import_card, open_store
+    from syncd.cli.carding import Wish, import_card, open_store
+    from syncd.cli.cardplaces import destination_of
     from syncd.cli.output import message
     from syncd.cli.stopping import stopping_on_signals
     from syncd.cli.words import absolute
