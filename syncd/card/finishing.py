@@ -46,6 +46,8 @@ class Copying:
 
     read: Read
     temporary: Temporary
+    besides: frozenset[int] = frozenset()
+    """Copies of the same bytes that do not serve."""
     head: bytes = b""
     way: Way | None = None
     """How it was read back."""
@@ -100,7 +102,9 @@ class Finisher:
         """Take every copy of a batch as far as it comes; what became of it stands in its `Copying`."""
         copies: list[Copying] = []
         for work in batch:
-            work.copies = [Copying(read, one) for read in work.reads for one in read.temporaries]
+            work.copies = [
+                Copying(read, one, _judged_before(work, read)) for read in work.reads for one in read.temporaries
+            ]
             copies += work.copies
         try:
             # Several at once: the journal is written once for all that wait, and one is read as another is hashed.
@@ -214,6 +218,7 @@ class Finisher:
                 below=copy.temporary.destination.path,
                 prints=copy.read.prints,
                 unless=self.unless,
+                besides=copy.besides,
             )
             for copy in copies
         ]
@@ -305,6 +310,12 @@ class Finisher:
 def sized(work: Work) -> int:
     """Give the bytes of a group that are to be finished."""
     return sum(read.prints.size for read in work.reads if read.temporaries)
+
+
+def _judged_before(work: Work, read: Read) -> frozenset[int]:
+    """Give the verified copies of a file that were looked at, and found not to make this one needless."""
+    known, _ = work.facts.get(read.file, (Known(), ()))
+    return frozenset(copy.number for copy in known.copies if copy.look is not None)
 
 
 def _goes_on(copy: Copying) -> bool:

@@ -63,6 +63,8 @@ class Intended:
     below: bytes
     prints: Fingerprints
     unless: Unless
+    besides: frozenset[int] = frozenset()
+    """Copies that are known and were found not to serve: gone, changed, or on the card itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +221,7 @@ class Imports:
         if one.unless is not Unless.NEVER:
             wanted = {"digest": one.prints.digest, "number": number, "own": one.unless is Unless.THIS_IMPORT}
             for row in connection.execute(_RIVALS, wanted):
-                if counts_for(Kind(row.kind), row.path, one.kind, one.below):
+                if row.id not in one.besides and counts_for(Kind(row.kind), row.path, one.kind, one.below):
                     return None
         planned = {**_print_columns(one.kind, one.path, one.prints), "import_id": number}
         return int(connection.execute(copies.insert().returning(copies.c.id), planned).scalar_one())
@@ -289,7 +291,7 @@ _ENTRIES = text("""
     WHERE photo_id = coalesce(:edit_of, :photo_id) ORDER BY id
 """)
 _RIVALS = text("""
-    SELECT kind, path FROM copies WHERE digest = :digest AND (NOT :own OR import_id = :number)
+    SELECT id, kind, path FROM copies WHERE digest = :digest AND (NOT :own OR import_id = :number)
 """)
 _RENAME = text("UPDATE copies SET path = :path, text = :text WHERE id = :number AND verified_at IS NULL")
 _VERIFIED = text("""

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import xxhash
 
-from syncd.card.destination import Destination
+from syncd.card.destination import Destination, look_of
 from syncd.card.layout import CardFile
 from syncd.card.report import Standing
 from syncd.card.walk import Card
@@ -495,3 +495,30 @@ def test_a_destination_that_cannot_be_looked_at_fails_the_file_and_not_the_impor
     report = rig.run()
     assert standings(report) == {"DCIM/IMG_1.JPG": Standing.NOT_COPIED}
     assert list(rig.copies()) == ["2024/05/04/IMG_2.JPG"]
+
+
+class ShortCard(Card):
+    """A card whose files end before their size says, as with a cut chain of clusters."""
+
+    def read_into(self, fd: int, buffer: memoryview) -> int:
+        return 0 if os.lseek(fd, 0, os.SEEK_CUR) else super().read_into(fd, buffer[:1000])
+
+
+def test_a_file_that_ends_before_its_size_is_not_taken(rig: Rig) -> None:
+    rig.card_class = ShortCard
+    rig.put("DCIM/IMG_1.JPG", b"x" * 5000)
+    rig.put("DCIM/IMG_2.JPG", b"y" * 1000)
+    report = rig.run()
+    assert standings(report) == {"DCIM/IMG_1.JPG": Standing.UNREADABLE}
+    assert "1,000 of its 5,000 bytes" in report.unsafe[0].reason
+
+
+def test_a_copy_that_was_once_verified_on_the_card_itself_does_not_count(rig: Rig) -> None:
+    path = rig.put("DCIM/IMG_1.JPG", b"photo")
+    content = b"photo"
+    prints = Fingerprints(hashlib.sha256(content).hexdigest(), "q", xxhash.xxh3_128(content).hexdigest(), len(content))
+    number = rig.imports.begin("before", b"/card", "CARD", [], 1.0)
+    rig.imports.adopt(number, os.fsencode(path), prints, look_of(path.stat()), 1.0)
+    report = rig.run()
+    assert report.is_safe
+    assert report.counts == {Standing.COPIED: 1}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import signal
 import sys
@@ -9,6 +10,8 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
+
+import xxhash
 
 from syncd.card.session import Life, is_alive
 from syncd.ledger.imports import Fingerprints, Intended, Kind, Unless
@@ -137,3 +140,18 @@ def test_what_a_dead_import_left_on_a_disk_that_is_away_is_cleared_when_it_is_ba
     rig.run()
     assert rig.imports.unfinished() == []
     assert rig.copies(rig.second) == {}
+
+
+def test_another_file_under_a_planned_name_is_not_taken_for_the_copy(tmp_path: Path) -> None:
+    """The import died before it gave the name, and somebody else took it, with a file of the same size."""
+    rig = Rig(tmp_path)
+    rig.put("DCIM/IMG_1.JPG", b"photo")
+    (rig.to / "2024/05/04").mkdir(parents=True)
+    path = rig.to / "2024/05/04/IMG_1.JPG"
+    path.write_bytes(b"other")
+    prints = Fingerprints(hashlib.sha256(b"photo").hexdigest(), "q", xxhash.xxh3_128(b"photo").hexdigest(), 5)
+    number = rig.imports.begin("dead", b"/card", "CARD", [os.fsencode(rig.to)], 1.0)
+    rig.imports.plan(number, [Intended(Kind.COPY, os.fsencode(path), os.fsencode(rig.to), prints, Unless.ANY)])
+    report = rig.run()
+    assert report.is_safe
+    assert rig.copies() == {"2024/05/04/IMG_1-2.JPG": b"photo", "2024/05/04/IMG_1.JPG": b"other"}

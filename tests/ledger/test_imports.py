@@ -159,3 +159,12 @@ def test_the_ledger_refuses_a_verified_copy_that_nobody_looked_at(ledger: Ledger
     imports.plan(begun(imports), [intended(1)])
     with closing(sqlite3.connect(ledger.path)) as connection, pytest.raises(sqlite3.IntegrityError):
         connection.execute("UPDATE copies SET verified_at = 1")
+
+
+def test_copies_that_were_found_not_to_serve_keep_nobody_from_making_another(imports: Imports) -> None:
+    number = begun(imports)
+    (copy,) = imports.plan(number, [intended(1)])
+    assert copy is not None
+    imports.verified({copy: LOOK}, 2.0)
+    assert imports.plan(number, [intended(1)]) == [None]
+    assert imports.plan(number, [replace(intended(1), besides=frozenset({copy}))]) != [None]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import signal
 import threading
 from pathlib import Path
@@ -111,3 +113,40 @@ def test_sigint_ends_it_with_75_and_says_how_to_go_on(program: Program, card: Pa
     assert not list(program.library.rglob("*.part"))
     assert program.call("import", str(card)).code == 0
     assert len(below(program.library)) == 60
+
+
+def test_a_copy_is_synced_then_read_from_the_disk_then_named_and_then_its_folder_is_synced(
+    program: Program, card: Path, tmp_path: Path
+) -> None:
+    strace = shutil.which("strace")
+    if strace is None:
+        pytest.skip("strace is not installed: the order of system calls cannot be seen")
+    photos(program, card, 1, padding=200_000)
+    (program.library / "2024/01/02").mkdir(parents=True)
+    trace = tmp_path / "trace"
+    calls = "trace=openat,fsync,fdatasync,renameat2,unlink,unlinkat"
+    running = program.start("import", str(card), before=[strace, "-f", "-y", "-e", calls, "-o", str(trace)])
+    ended = running.wait(40)
+    if not trace.exists() or "renameat2" not in trace.read_text(errors="replace"):
+        pytest.skip(f"strace cannot trace here: {ended.err[-200:]}")
+    assert ended.code == 0
+    lines = trace.read_text(errors="replace").splitlines()
+
+    def first(pattern: str) -> int:
+        return next(number for number, line in enumerate(lines) if re.search(pattern, line))
+
+    order = [
+        first(r"openat\(.*\.part\", .*O_CREAT"),
+        first(r"fsync\(\d+<[^>]*\.part>"),
+        first(r"openat\(.*\.part\", O_RDONLY.*O_DIRECT"),
+        first(r"renameat2\(.*\.part.*IMG_0000\.JPG\", RENAME_NOREPLACE"),
+        first(r"fsync\(\d+<[^>]*/2024/01/02>"),
+    ]
+    assert order == sorted(order)
+    planned = first(r"f(data)?sync\(\d+<[^>]*ledger\.db-wal>")
+    assert planned < order[3], "the name is in the ledger before it is given"
+    opened = [
+        line for line in lines if "IMG_0000.JPG" in line and "openat" in line and str(program.library) not in line
+    ]
+    assert len(opened) == 1, "the card's file is opened once"
+    assert not [line for line in lines if re.search(r"unlink", line) and str(card) in line]
