@@ -11,8 +11,9 @@ from pathlib import Path
 from syncd import config
 from syncd.apikey import read_key
 from syncd.cli.output import amount, answer
+from syncd.cli.signals import Signals
 from syncd.cli.telling import PlainVoice
-from syncd.cli.wiring import Signals, pipeline
+from syncd.cli.wiring import pipeline
 from syncd.daemon import once
 from syncd.errors import UsageError
 from syncd.extract.samples import write_sample_library

@@ -29,6 +29,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+_INTERRUPTED = 130
+"""What Typer makes of a Ctrl-C that nobody caught. No command of syncd gives it."""
 _HOISTED = {"--config": 1, "--log-level": 1, "--log-format": 1}
 """Options of syncd itself, with the number of their values: they are understood behind the command's name too."""
 
@@ -85,8 +87,7 @@ def main(arguments: Sequence[str]) -> int:  # noqa: PLR0911  (one return for eac
         message("syncd: ended")
         return 1
     except KeyboardInterrupt:
-        message("syncd: interrupted; what was done is recorded, the same command goes on where it was")
-        return 75
+        return _interrupted()
     except BrokenPipeError:
         # The reader (head, less) went away: nothing more to say, also not at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
@@ -96,7 +97,14 @@ def main(arguments: Sequence[str]) -> int:  # noqa: PLR0911  (one return for eac
             error.show(file=sys.stderr)
             return int(error.exit_code)
         raise
+    if result == _INTERRUPTED:
+        return _interrupted()
     return result if isinstance(result, int) else 0
+
+
+def _interrupted() -> int:
+    message("syncd: interrupted; what was done is recorded, the same command goes on where it was")
+    return 75
 
 
 def hoist(arguments: Sequence[str]) -> list[str]:

@@ -14,8 +14,9 @@ from syncd.apikey import ApiKey
 from syncd.cli import context
 from syncd.cli.exporting import exporting
 from syncd.cli.places import ledger_path
+from syncd.cli.signals import Signals
 from syncd.cli.telling import PlainVoice
-from syncd.cli.wiring import Signals, assembled, watching
+from syncd.cli.wiring import assembled, watching
 from syncd.daemon import service
 from syncd.daemon.announcer import Announcer
 from syncd.daemon.clock import SystemClock

@@ -9,10 +9,11 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from syncd.apikey import ApiKey
 from syncd.cli.places import ledger_path
+from syncd.cli.signals import Signals
 from syncd.daemon.clock import SystemClock
 from syncd.daemon.dispatch import Dispatch
 from syncd.daemon.intake import Intake
@@ -42,18 +43,6 @@ from syncd.watch.hints import Hints
 from syncd.watch.observer import WatchedRoot, Watcher
 from syncd.watch.reach import Root
 from syncd.watch.settle import Settling
-
-
-@dataclass(frozen=True, slots=True)
-class Signals:
-    """How the threads of one process talk: `stop` ends it, `wake` says that there is news for the way out.
-
-    `reload` has the daemon read its configuration again.
-    """
-
-    stop: threading.Event = field(default_factory=threading.Event)
-    wake: threading.Event = field(default_factory=threading.Event)
-    reload: threading.Event = field(default_factory=threading.Event)
 
 
 class FreshRoots:
@@ -113,6 +102,8 @@ def assembled(
         )
         watched.sender = client
         executor = stack.enter_context(ThreadPoolExecutor(settings.upload.in_flight, thread_name_prefix="send"))
+        # Whoever is in a hurry (a second Ctrl-C) does not wait for answers: the next start knows them as unanswered.
+        stack.callback(client.abandon, complete=True)
         metered = Metered(voice)
         if settings.upload.metered is OnMetered.WAIT:
             stack.enter_context(metered)

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from syncd import config
-from syncd.cli.wiring import FreshRoots, Signals, pipeline, watching
+from syncd.cli.signals import Signals
+from syncd.cli.wiring import FreshRoots, pipeline, watching
 from syncd.daemon.lock import InstanceLock, holder_of
 from syncd.errors import LockedError, ReachError
 from syncd.model import PlacePath

@@ -7,6 +7,8 @@ import threading
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.fakes import behaviours as act
 from tests.fakes.fault_server import FaultServer
 from tests.fakes.program import Program, eventually
@@ -84,6 +86,27 @@ def test_s2_sigterm_in_the_middle_of_a_body_gives_it_up_and_after_it_waits_for_t
     ended = running.wait(10)
     assert ended.json["uploaded"] == 1
     assert program.sync().code == 0
+    assert set(server.account.billed().values()) == {1}
+
+
+@pytest.mark.parametrize("command", ["sync", "run"])
+def test_a_second_ctrl_c_ends_it_at_once_and_nothing_is_sent_twice(
+    program: Program, server: FaultServer, command: str
+) -> None:
+    program.write_config(api={"answer_timeout": "60s"})
+    program.photo("a.jpg")
+    server.script(act.held(threading.Event()))
+    running = program.start(command)
+    server.wait_for_stored(1, 20)
+    running.send(signal.SIGINT)
+    time.sleep(0.5)
+    running.send(signal.SIGINT)
+    ended = running.wait(10)
+    assert ended.code == 75
+    assert "interrupted; what was done is recorded" in ended.err
+    server.script(act.OK)
+    program.sync()
+    assert program.status()["entries"]["ready"] == 0
     assert set(server.account.billed().values()) == {1}
 
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
-    from syncd.cli.wiring import Signals
+    from syncd.cli.signals import Signals
     from syncd.daemon.pipeline import Pipeline
     from syncd.ledger.store import Store
     from syncd.settings import Settings
@@ -33,8 +31,8 @@ def sync(
     from syncd.cli.around import look_around
     from syncd.cli.output import answer, answer_json
     from syncd.cli.places import ledger_path
+    from syncd.cli.signals import Signals, listening
     from syncd.cli.summary import result_json, result_lines
-    from syncd.cli.wiring import Signals
     from syncd.cli.words import seconds_of
     from syncd.daemon import once
     from syncd.daemon.lock import holder_of, is_daemon
@@ -51,7 +49,7 @@ def sync(
         if dry_run:
             once.scan_only(joined, wait=seconds, stop=signals.stop, wake=signals.wake)
             return _print_plan(settings, joined.store, as_json=as_json)
-        with _on_signals(signals):
+        with listening(signals):
             result = once.sync(joined, wait=seconds, stop=signals.stop, wake=signals.wake)
         status = joined.status()
         around = replace(look_around(settings, joined.store, status), holder=None)
@@ -97,11 +95,12 @@ def run() -> int:
 
     In the foreground, until SIGTERM or Ctrl-C. SIGHUP has it read the configuration again.
     """
-    from syncd.cli.serving import serve
-    from syncd.cli.wiring import Signals
+    from syncd.cli.signals import Signals, listening
 
     signals = Signals()
-    with _on_signals(signals, reloads=True):
+    with listening(signals, reloads=True):
+        from syncd.cli.serving import serve
+
         serve(signals)
     return 0
 
@@ -121,35 +120,6 @@ def _joined(settings: Settings, signals: Signals, *, dry_run: bool, quiet: bool)
     bar = BarVoice()
     with pipeline(settings, key, bar, signals) as joined, bar.drawing(joined.status):
         yield joined
-
-
-@contextmanager
-def _on_signals(signals: Signals, *, reloads: bool = False) -> Iterator[None]:
-    """Have SIGTERM and SIGINT end the work in order, and SIGHUP read the configuration again where that `reloads`.
-
-    A second SIGINT ends the work at once.
-    """
-
-    def on_end(number: int, _frame: FrameType | None) -> None:
-        if signals.stop.is_set() and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        signals.stop.set()
-        signals.wake.set()
-
-    def on_reload(_number: int, _frame: FrameType | None) -> None:
-        signals.reload.set()
-        signals.wake.set()
-
-    handlers: dict[signal.Signals, Callable[[int, FrameType | None], None]]
-    handlers = {signal.SIGTERM: on_end, signal.SIGINT: on_end}
-    if reloads:
-        handlers[signal.SIGHUP] = on_reload
-    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _print_plan(settings: Settings, store: Store, *, as_json: bool) -> int:
