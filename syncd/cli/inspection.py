@@ -12,10 +12,11 @@ from syncd.cli.words import absolute
 from syncd.errors import SyncdError
 from syncd.extract.extractor import Extractor, Limits
 from syncd.ledger.sightings import too_large
-from syncd.model import Photo
+from syncd.model import Labels, Photo, PlacePath
 from syncd.printable import path_json, path_text, printable
 from syncd.rules import Rules
 from syncd.settings import Settings
+from syncd.watch.filters import Filter
 from syncd.watch.reach import split
 
 _OPEN = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
@@ -113,5 +114,13 @@ def _described(path: bytes, photo: Photo | str, settings: Settings, rules: Rules
         "namespace": labels.namespace if labels and labels.namespace else None,
         "tags": list(labels.tags) if labels else [],
         "fit": unfit is None,
-        "reason": str(unfit) if unfit else (labels.skipped if labels else None),
+        "reason": str(unfit) if unfit else _why_it_stays(place, labels, settings),
     }
+
+
+def _why_it_stays(place: PlacePath | None, labels: Labels | None, settings: Settings) -> str | None:
+    """Say why a fit file of a watched folder would not be sent: a rule skips it, or the scan passes it over."""
+    if place is None or labels is None or labels.skipped is not None:
+        return labels.skipped if labels else None
+    folder = next(folder for folder in settings.folders if bytes(folder.path) == place.root)
+    return Filter(folder.exclude).why(place.folder, place.name)

@@ -31,6 +31,13 @@ def test_what_would_be_sent_of_files_for_people_and_programs(home: Home, tmp_pat
     assert "not readable  a folder" in blocks[2]
     assert "fit           no: not a format" in blocks[3]
 
+    excluded = home.library / "exports" / "b.jpg"
+    excluded.parent.mkdir()
+    write_sample(excluded)
+    (row,) = home.call("inspect", "--json", str(excluded)).json
+    assert (row["fit"], row["sha256"] is not None) == (True, True)
+    assert "exclude" in row["reason"], "it is a fit photo, and would not be sent"
+
     home.configure(f"[upload]\nmax_file_bytes = {inside.stat().st_size - 1}\n")
     (row,) = home.call("inspect", "--json", str(inside)).json
     assert (row["fit"], row["taken_at"]) == (False, "2024-05-06 07:08:09")
