@@ -23,11 +23,22 @@ from syncd.config_values import home_directory, xdg_directory
 from syncd.errors import ConfigError, UsageError
 from syncd.printable import printable
 
-NAME: Final = "syncd.service"
 SYSTEM_FOLDER: Final = Path("/etc/systemd/system")
-_SOURCES: Final = {False: "syncd.service", True: "syncd-user.service"}
 _HEAD: Final = "# Written by `syncd service install`; SHA-256 of what follows: "
 _UNIT_WORD: Final = re.compile(r"[A-Za-z0-9/._+:@,=-]+")
+
+
+class Service(StrEnum):
+    """What runs under systemd: the daemon, or the import of a card in its slot. The values are the units' names."""
+
+    DAEMON = "syncd.service"
+    CARDS = "syncd-card@.service"
+
+    def source(self, *, user: bool) -> str:
+        """Give the name under which the unit is shipped."""
+        if not user:
+            return self.value
+        return "syncd-user.service" if self is Service.DAEMON else "syncd-card-user@.service"
 
 
 class Condition(StrEnum):
@@ -52,22 +63,39 @@ class Unit:
     for_user: bool
 
 
-def unit_for(*, user: bool, config: Path | None, env: Mapping[str, str], system_folder: Path = SYSTEM_FOLDER) -> Unit:
+def unit_for(
+    *,
+    user: bool,
+    config: Path | None,
+    env: Mapping[str, str],
+    system_folder: Path = SYSTEM_FOLDER,
+    service: Service = Service.DAEMON,
+) -> Unit:
     """Make the unit of the system, or of this user. `config` is the file that --config named."""
     program = find_program()
     chosen = (config or (_user_config(env) if user else SYSTEM_CONFIG)).absolute()
     folder = _user_folder(env) if user else system_folder
-    path = folder / NAME
-    body = render(_template(user=user), program, chosen, _environment(env) if user else {})
+    path = folder / service.value
+    body = render(
+        shipped(service.source(user=user)).read_text(encoding="utf-8"),
+        program,
+        chosen,
+        _environment(env) if user else {},
+    )
     text = f"{_HEAD}{hashlib.sha256(body.encode()).hexdigest()}\n{body}"
     return Unit(path, text, program, chosen, condition_of(path, text), user)
 
 
 def render(template: str, program: Path, config: Path, environment: Mapping[str, str]) -> str:
     """Put program, configuration and environment into the text of a unit."""
-    start = f"ExecStart={unit_word(str(program))} --config {unit_word(str(config))} run"
-    lines = [start, *(f"Environment={unit_word(f'{name}={value}')}" for name, value in environment.items())]
-    made, count = re.subn(r"^ExecStart=.*$", lambda _: "\n".join(lines), template, flags=re.MULTILINE)
+    start = f"ExecStart={unit_word(str(program))} --config {unit_word(str(config))}"
+    more = [f"Environment={unit_word(f'{name}={value}')}" for name, value in environment.items()]
+    made, count = re.subn(
+        r"^ExecStart=/\S+(?: --config \S+)?( .*)$",
+        lambda found: "\n".join([f"{start}{found[1]}", *more]),
+        template,
+        flags=re.MULTILINE,
+    )
     assert count == 1, "a unit starts one program"  # noqa: S101 - the template is ours
     beside = config.parent / "api-key"
     return re.sub(
@@ -131,10 +159,11 @@ def uninstall(unit: Unit, *, force: bool) -> list[str]:
     """Take the unit away; give what was done. Configuration, key and ledger stay."""
     if unit.condition is Condition.ABSENT:
         return [f"there is no {unit.path}; nothing was changed"]
-    links = [link for link in unit.path.parent.glob(f"*.wants/{NAME}") if link.is_symlink()]
+    links = [link for link in unit.path.parent.glob(f"*.wants/{unit.path.name}") if link.is_symlink()]
     if links and not force:
         raise UsageError(
-            f"{NAME} is still enabled ({links[0]})", hint=f"first: {systemctl(unit)} disable --now syncd; then again"
+            f"{unit.path.name} is still enabled ({links[0]})",
+            hint=f"first: {systemctl(unit)} disable --now syncd; then again",
         )
     try:
         if unit.condition in {Condition.CHANGED, Condition.FOREIGN}:
@@ -197,13 +226,12 @@ def _put_aside(unit: Unit, *, force: bool) -> Path:
     return kept
 
 
-def _template(*, user: bool) -> str:
-    """Read the unit: inside the wheel it lies in this package, in a checkout at the top."""
+def shipped(name: str) -> Path:
+    """Give a file of `systemd/`: inside the wheel it lies in this package, in a checkout at the top."""
     places = [Path(__file__).parent / "systemd", Path(syncd.__file__).parent.parent / "systemd"]
     for place in places:
-        file = place / _SOURCES[user]
-        if file.is_file():
-            return file.read_text(encoding="utf-8")
+        if (place / name).is_file():
+            return place / name
     raise ConfigError("the units of syncd are not there", hint="install syncd again")
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from syncd.cli.units import (
     Condition,
+    Service,
     Unit,
     condition_of,
     find_program,
@@ -176,3 +177,17 @@ def test_the_commands_say_what_they_did_and_what_to_run_next(tmp_path: Path) -> 
         gone = program.call("service", "uninstall", "--user")
         assert gone.out.splitlines()[-1] == "next: systemctl --user daemon-reload"
         assert not path.exists()
+
+
+@pytest.mark.parametrize("user", [False, True])
+def test_the_unit_for_cards_starts_the_present_installation_too(tmp_path: Path, user: bool) -> None:  # noqa: FBT001
+    unit = unit_for(
+        user=user, config=None, env={"HOME": str(tmp_path)}, system_folder=tmp_path / "system", service=Service.CARDS
+    )
+    assert unit.path.name == "syncd-card@.service"
+    (start,) = [line for line in unit.text.splitlines() if line.startswith("ExecStart=")]
+    assert start.startswith(f"ExecStart={find_program()} --config ")
+    assert " import --if-card --notify " in start
+    assert start.endswith("--device /dev/%i" if user else "/run/syncd-card/%i")
+    install(unit, force=False)
+    assert uninstall(again(unit), force=False)[0].startswith("removed")
