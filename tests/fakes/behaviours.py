@@ -93,6 +93,9 @@ class Behaviour:
     """With Reading.PART: how many bytes of the body are read."""
     stores: bool = False
 
+    def __str__(self) -> str:
+        return self.name
+
     def storing(self, stores: bool = True) -> Behaviour:  # noqa: FBT001, FBT002 -- reads well: CLOSE.storing(False)
         return replace(self, stores=stores)
 
