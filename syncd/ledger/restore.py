@@ -23,7 +23,9 @@ from syncd.ledger.guard import Mark, MarkFile, integrity, refuse_network_file_sy
 from syncd.ledger.migrate import backup, migrate, revision
 from syncd.ledger.store import Store, fact, set_fact
 
-_PARTS = ("-wal", "-shm", "")
+_COMPANIONS = ("-wal", "-shm", "-journal")
+"""What SQLite would take for a part of whatever ledger lies beside it."""
+_PARTS = (*_COMPANIONS, "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +146,7 @@ def _doubt(connection: Connection, ledger: Path, own: Mark, *, complete: bool, n
 
 def _put_in_place(ledger: Path, fresh: Path, mark: Mark, about: Doubt | None, known: int) -> PutBack:
     kept = put_aside(ledger, "before")
-    for suffix in ("-wal", "-shm"):
+    for suffix in _COMPANIONS:
         ledger.with_name(ledger.name + suffix).unlink(missing_ok=True)
     fresh.replace(ledger)
     _sync_folder(ledger.parent)

@@ -120,6 +120,17 @@ def test_a_request_under_way_in_the_backup_may_have_been_completed_after_it(ledg
         assert put_back.lookups.due(put_back.now) is not None, "its marker is known: it is looked up"
 
 
+def test_the_journal_of_a_ledger_that_died_is_not_rolled_back_into_the_backup(ledger: Ledger) -> None:
+    kept = keep(ledger)
+    ledger.store.close()
+    journal = ledger.path.with_name(f"{ledger.path.name}-journal")
+    journal.write_bytes(b"what SQLite would take for this ledger's own")
+    came = restore(ledger.path, kept, complete=False, now=ledger.tick())
+    assert not journal.exists()
+    assert came.kept is not None
+    assert came.kept.with_name(f"{came.kept.name}-journal").exists()
+
+
 def test_without_a_mark_nobody_knows_what_is_missing(ledger: Ledger, home: Path) -> None:
     kept = keep(ledger)
     ledger.store.close()
