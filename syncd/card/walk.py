@@ -161,13 +161,15 @@ class Card:
 
 def is_gone(error: BaseException) -> bool:
     """Tell whether an error says that the whole card is gone, and not one file of it damaged."""
-    return isinstance(error, OSError) and error.errno in _GONE
+    cause = error.__cause__ if isinstance(error, ReachError) else error
+    return isinstance(cause, OSError) and cause.errno in _GONE
 
 
 def reason_of(error: OSError | ReachError) -> str:
     """Say in a few words why something could not be read."""
     if isinstance(error, ReachError):
-        return error.message
+        # Its own sentence names the path, which is said beside it already.
+        return reason_of(error.__cause__) if isinstance(error.__cause__, OSError) else error.message
     if error.errno == errno.EIO:
         return "read error (the card is damaged there, or is failing)"
     return error.strerror or str(error)

@@ -107,17 +107,16 @@ def sentence(outcome: Outcome) -> str:
 def _what_is_lacking(report: Report) -> str:
     lacking = report.files - report.safe_files
     if lacking:
-        return (
-            f"NOT SAFE TO FORMAT: {amount(lacking, 'file has', 'files have')} no verified copy; they are named above."
-        )
+        named = amount(lacking, "file has no verified copy; it is", "files have no verified copy; they are")
+        return f"NOT SAFE TO FORMAT: {named} named above."
     if report.changed:
         return "NOT SAFE TO FORMAT: files on the card came, went or changed meanwhile; run it once more."
     held = report.sendings[Sending.HELD]
     if held:
         waiting = amount(held, "photo waits", "photos wait")
         return f"NOT YET: every file has a verified copy, but {waiting} for a person: see `syncd resolve` and `retry`."
-    waiting = amount(len(report.unsafe), "photo is", "photos are")
-    return f"NOT YET: every file has a verified copy, but {waiting} not uploaded; they are named above."
+    waiting = amount(len(report.unsafe), "photo is not uploaded; it is", "photos are not uploaded; they are")
+    return f"NOT YET: every file has a verified copy, but {waiting} named above."
 
 
 def _unsafe_lines(report: Report) -> Iterator[str]:
