@@ -197,8 +197,17 @@ def find_program() -> Path:
     )
 
 
+def what_is_hidden(program: Path, python: Path) -> str | None:
+    """Say why the user of the system service could not start a program, or the Python that it runs on; None: it can."""
+    for path in (program, python, Path(os.path.realpath(python))):
+        why = hidden_from_a_service(path)
+        if why is not None:
+            return f"{path}: {why}"
+    return None
+
+
 def hidden_from_a_service(path: Path) -> str | None:
-    """Say why the user of the system service could not start a program; None where nothing stands against it."""
+    """Say why the user of the system service could not reach a file; None where nothing stands against it."""
     if path.is_relative_to("/tmp") or path.is_relative_to("/var/tmp"):  # noqa: S108 - it is looked for, not used
         return "it lies where the service has a folder of its own (PrivateTmp)"
     for folder in path.parents:

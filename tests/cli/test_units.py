@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 from dataclasses import replace
@@ -22,6 +21,7 @@ from syncd.cli.units import (
     uninstall,
     unit_for,
     unit_word,
+    what_is_hidden,
 )
 from syncd.errors import ConfigError, UsageError
 from tests.fakes.program import Program
@@ -154,9 +154,10 @@ def test_a_folder_that_cannot_be_written_says_so(tmp_path: Path) -> None:
 def test_a_program_that_the_user_syncd_cannot_reach_is_noticed(tmp_path: Path) -> None:
     assert "PrivateTmp" in (hidden_from_a_service(Path("/tmp/venv/bin/syncd")) or "")
     assert hidden_from_a_service(Path("/usr/bin/env")) is None
-    home = Path(os.path.realpath(tmp_path)) / "home"
-    home.mkdir(mode=0o700)
-    assert hidden_from_a_service(home / "bin" / "syncd") is not None
+    python = tmp_path / "python3"
+    python.symlink_to("/tmp/elsewhere/python3")
+    assert what_is_hidden(Path("/usr/bin/env"), python) is not None, "the Python that a link leads to"
+    assert what_is_hidden(Path("/usr/bin/env"), Path("/usr/bin/env")) is None
 
 
 def test_the_commands_say_what_they_did_and_what_to_run_next(tmp_path: Path) -> None:

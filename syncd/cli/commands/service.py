@@ -106,18 +106,22 @@ def _next_steps_for_cards(unit: Unit) -> Iterator[str]:
 
 def _next_steps(unit: Unit) -> Iterator[str]:
     """Say what is still missing before the service can work, and the commands for it."""
+    import sys
+    from pathlib import Path
+
     from syncd.apikey import BESIDE
-    from syncd.cli.units import hidden_from_a_service, systemctl
+    from syncd.cli.units import systemctl, what_is_hidden
 
     key = unit.config.with_name(BESIDE)
     sudo = "" if unit.for_user else "sudo "
     if not unit.for_user:
         yield from _user_steps()
-        why = hidden_from_a_service(unit.program)
+        why = what_is_hidden(unit.program, Path(sys.executable))
         if why is not None:
             yield (
-                f"{unit.program} cannot be started by the user syncd: {why}. Install syncd where all can read it "
-                "(python3 -m venv /opt/syncd && /opt/syncd/bin/pip install syncd), and run this again from there"
+                f"{unit.program} cannot be started by the user syncd ({why}). Install syncd where all can read it, "
+                "with a Python of the system: /usr/bin/python3 -m venv /opt/syncd && /opt/syncd/bin/pip install syncd; "
+                "then run this again from there"
             )
     if not unit.config.exists():
         yield f"write a configuration: {sudo}{unit.program} --config {unit.config} init FOLDER"

@@ -31,10 +31,13 @@ def init(
         raise UsageError(f"{target} is there already", hint="edit it, or replace it with `syncd init --force`")
     watched = (folder or Path.home() / "Pictures").expanduser().absolute()
     text = template(watched)
-    # The user of the system service must be able to read its configuration.
-    target.parent.mkdir(mode=0o755 if target == SYSTEM_CONFIG else 0o700, parents=True, exist_ok=True)
+    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     partial = target.with_name(target.name + ".partial")
     partial.write_text(text, encoding="utf-8")
+    if target == SYSTEM_CONFIG:
+        # The user of the system service must be able to read it, whatever root's umask is.
+        target.parent.chmod(0o755)
+        partial.chmod(0o644)
     partial.replace(target)
     load(target, os.environ)
     answer(f"{target} is written. It watches {watched}{'' if watched.is_dir() else ' (which is not there yet)'}.")
