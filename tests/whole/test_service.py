@@ -35,8 +35,8 @@ def manager() -> Iterator[ServiceManager]:
         yield listening
 
 
-def started(program: Program, manager: ServiceManager, watchdog: float | None = None) -> Running:
-    running = program.start("run", env=manager.environment(watchdog))
+def started(program: Program, manager: ServiceManager, watchdog: float | None = None, **env: str) -> Running:
+    running = program.start("run", env=manager.environment(watchdog) | env)
     manager.wait_for_key("READY")
     return running
 
@@ -284,7 +284,7 @@ def test_metrics_and_the_hook_of_the_real_daemon(
     program.write_config(more={"metrics": metrics, "notify": {"command": [str(tell)]}})
     program.photo("a.jpg")
     program.library.joinpath("cut.jpg").write_bytes(b"\xff\xd8\xff")
-    running = started(program, manager)
+    running = started(program, manager, SYNCD_API_KEY="sk-mavi-sentinel-of-the-environment")
     server.wait_for_stored(1, 20)
     eventually(lambda: 'syncd_entries{state="uploaded"} 1' in scraped(port))
     assert 'syncd_events_total{event="unfit"} 1' in scraped(port)
@@ -294,6 +294,7 @@ def test_metrics_and_the_hook_of_the_real_daemon(
     assert not textfile.exists()
     assert "SYNCD_EVENT=needs-a-person" in told.read_text("utf-8")
     assert "cut.jpg: unfit" in told.read_text("utf-8")
+    assert "sentinel" not in told.read_text("utf-8")
     assert f"hook: {tell} ended with 1" in running.said
 
 
