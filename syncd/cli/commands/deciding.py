@@ -91,6 +91,7 @@ def release(
     from syncd.cli.words import absolute
     from syncd.errors import UsageError
     from syncd.ledger.holds import Holds
+    from syncd.ledger.wishes import Wishes
     from syncd.printable import path_text, printable
 
     with _open(context.load_settings()) as store:
@@ -103,6 +104,7 @@ def release(
         path = absolute(folder)
         if not holds.release(path):
             raise UsageError(f"{path_text(path)} is not held", hint="`syncd release` alone names the folders that are")
+        Wishes(store).ask_for_scan(_now())
     answer(f"{path_text(path)} is taken in again, by the daemon or the next `syncd sync`, whatever changed in it")
     return 0
 
