@@ -37,6 +37,8 @@ SLOWEST_DISK: Final = 100_000.0
 """Bytes a second: a file that is read more slowly counts as hanging."""
 _BREATH: Final = 0.5
 """Seconds after which long work is interrupted for what is urgent."""
+_DEEPEST: Final = 2
+"""A scan is interrupted for a folder that appeared, and that for single files; those are quick."""
 _HINTED_WITHIN: Final = 60.0
 """Seconds: a change younger than this may still be hinted at, and is not yet missed."""
 _TOMORROW: Final = 24 * 3600.0
@@ -116,14 +118,18 @@ class Intake:
         self._given_up: set[PlacePath] = set()
         self._replacements = Replacements()
         self._held = {folder.root for folder in holds.held()}
-        self._between: Callable[[], None] | None = None
+        self._between: Callable[[bool], None] | None = None
+        self._depth = 0
         self._breath_at = 0.0
         self._expects_nothing = False
         self._unhinted: dict[PlacePath, bool] = {}
         self.tally = Tally()
 
-    def interleave(self, between: Callable[[], None]) -> None:
-        """Have `between` called twice a second in the middle of long work: what is urgent must not wait for its end."""
+    def interleave(self, between: Callable[[bool], None]) -> None:
+        """Have `between` called twice a second in the middle of long work: what is urgent must not wait for its end.
+
+        It is told whether it is called in the middle of what it does itself, where it must not begin long work again.
+        """
         self._between = between
 
     def scan(self, path: bytes, *, expects_nothing: bool = False) -> int | None:
@@ -206,10 +212,14 @@ class Intake:
         """Have a file looked at again at the next turn; from any thread."""
         self._again.append(place)
 
-    def settle(self) -> None:
-        """Look again at what waits to settle and is due, and at what others asked for; record what is pending."""
+    def settle(self, most: int | None = None) -> None:
+        """Look again at what waits to settle and is due, and at what others asked for; record what is pending.
+
+        With `most` only at so many that are due, the latest: the others are due again soon.
+        """
         asked = [self._again.popleft() for _ in range(len(self._again))]
-        self.look_at([*self._settling.due(self._clock.monotonic()), *asked])
+        due = self._settling.due(self._clock.monotonic())
+        self.look_at([*(due if most is None else due[-most:]), *asked])
         self._pending += self._replacements.take_quiet(self._clock.monotonic())
         self._record_pending()
 
@@ -308,16 +318,17 @@ class Intake:
             self._unhinted[place] = is_known
 
     def _breathe(self) -> None:
-        """Do what is urgent, in the middle of long work; not within itself."""
-        between = self._between
-        if between is None or self._clock.monotonic() < self._breath_at:
+        """Do what is urgent, in the middle of long work."""
+        if self._between is None or self._depth == _DEEPEST or self._clock.monotonic() < self._breath_at:
             return
-        self._between = None
         expects_nothing, self._expects_nothing = self._expects_nothing, False
+        self._depth += 1
+        self._breath_at = self._clock.monotonic() + _BREATH
         try:
-            between()
+            self._between(self._depth == _DEEPEST)
         finally:
-            self._between, self._expects_nothing = between, expects_nothing
+            self._depth -= 1
+            self._expects_nothing = expects_nothing
             self._breath_at = self._clock.monotonic() + _BREATH
 
     def _look_at(self, root: Root, place: PlacePath) -> None:

@@ -11,7 +11,7 @@ import random
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final, Protocol
 
@@ -43,6 +43,8 @@ HALT_WITHIN: Final = 20.0
 """Seconds in which the intake must end once it was told to."""
 SUSPENDED: Final = 5.0
 """Seconds: a machine that slept for longer may have missed changes, and other disks may be mounted."""
+AT_ONCE: Final = 64
+"""Files that have settled, the latest ones, that are read when a scan is interrupted."""
 _LOOK: Final = 1.0
 """Seconds after which the ledger is asked in any case: another command may have changed an entry, or want a scan."""
 _FAREWELL: Final = "what is under way is finished or given up, nothing new leaves"
@@ -289,6 +291,7 @@ class _Watchman:
         self._told: frozenset[str] = frozenset()
         self._book = WatchBook(pipeline.store)
         self._asked: set[bytes] = set()
+        self._later: set[bytes] = set()
         self._seen: set[bytes] = set()
         self.error: BaseException | None = None
 
@@ -337,11 +340,9 @@ class _Watchman:
         intake, clock = self._pipeline.intake, self._pipeline.clock
         timeout = self._until_next(clock.monotonic())
         self._vigil.progress(INTAKE, timeout)
-        self._follow(self._hints.take(timeout))
+        self._follow(self._take(timeout))
         intake.settle()
-        if self._was_suspended():
-            self._asked.update(self._pipeline.roots)
-            self._check_at = 0.0
+        self._mind_sleep()
         now = clock.monotonic()
         for root in [root for root, at in self._scan_at.items() if at <= now or root in self._asked]:
             self._scan(root)
@@ -350,11 +351,15 @@ class _Watchman:
             intake.set_aside_given_up()
             intake.rest()
 
-    def _between(self) -> None:
-        """Serve what arrives in the middle of a scan, and examine the watcher. Scans that are asked for come after."""
+    def _between(self, deep: bool) -> None:  # noqa: FBT001  (as Intake.interleave says)
+        """Serve what arrives in the middle of a scan, and examine the watcher. Scans that are asked for come after.
+
+        `deep`: in the middle of what this does itself; then folders wait, too, and single files alone are served.
+        """
         self._vigil.progress(INTAKE)
-        self._follow(self._hints.take(0.0))
-        self._pipeline.intake.settle()
+        self._follow(self._take(0.0, deep=deep))
+        self._pipeline.intake.settle(AT_ONCE)
+        self._mind_sleep()
         if self._pipeline.clock.monotonic() >= self._check_at:
             self._check()
 
@@ -370,6 +375,19 @@ class _Watchman:
             how = f"polled: {polled[root]}" if root in polled else "events"
             self._book.note(root, how, "; ".join(found) or None, self._pipeline.clock.now())
 
+    def _take(self, timeout: float, *, deep: bool = False) -> HintBatch:
+        batch = self._hints.take(timeout)
+        if deep:
+            self._later |= batch.folders
+            return replace(batch, folders=frozenset())
+        later, self._later = frozenset(self._later), set()
+        return replace(batch, folders=batch.folders | later)
+
+    def _mind_sleep(self) -> None:
+        if self._was_suspended():
+            self._asked.update(self._pipeline.roots)
+            self._check_at = 0.0
+
     def _was_suspended(self) -> bool:
         """Tell whether the machine slept since the last look: what changed meanwhile gave no events."""
         slept = self._pipeline.clock.suspended() - self._suspended
@@ -382,16 +400,16 @@ class _Watchman:
     def _follow(self, batch: HintBatch) -> None:
         roots = self._pipeline.roots
         self._asked |= batch.rescan
-        for folder in sorted(batch.folders):
-            place = split(folder, roots)
-            if place is not None and place.root not in batch.rescan:
-                self._pipeline.intake.look_below(place)
         places: list[PlacePath] = []
         for path in sorted(batch.files):
             place = split(path, roots)
             if place is not None and place.root not in batch.rescan:
                 places.append(place)
         self._pipeline.intake.look_at(places)
+        for folder in sorted(batch.folders):
+            place = split(folder, roots)
+            if place is not None and place.root not in batch.rescan:
+                self._pipeline.intake.look_below(place)
 
     def _scan(self, root: bytes) -> None:
         settings = self._pipeline.settings.watch
@@ -414,7 +432,7 @@ class _Watchman:
         self._scan_at[root] = self._pipeline.clock.monotonic() + wait
 
     def _until_next(self, now: float) -> float:
-        if self._asked:
+        if self._asked or self._later:
             return 0.0
         times = [self._check_at, *self._scan_at.values()]
         due = self._pipeline.intake.next_due()

@@ -72,10 +72,13 @@ class Hints:
             self._changed.notify_all()
 
     def take(self, timeout: float) -> HintBatch:
-        """Take all hints. Wait up to `timeout` seconds for the first, then a moment for those that come with it."""
+        """Take all hints. Wait up to `timeout` seconds for the first, then a moment for those that come with it.
+
+        Without a `timeout` nothing is waited for.
+        """
         with self._changed:
             self._changed.wait_for(lambda: self._woken or bool(self._pending), timeout)
-            if self._pending and not self._woken:
+            if self._pending and not self._woken and timeout > 0:
                 # A copied tree arrives as a burst: one batch of a hundred hints costs less than a hundred batches.
                 self._changed.wait_for(lambda: self._woken, self._linger)
             taken, self._pending, self._woken = self._pending, {}, False
