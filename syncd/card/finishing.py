@@ -10,10 +10,11 @@ from __future__ import annotations
 import mmap
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import islice
 from typing import Final, Protocol
 
 from syncd.card import placing
@@ -182,9 +183,11 @@ class Finisher:
             self._reserved.add((destination, folder, name.lower()))
 
     def _told(self, work: Work) -> Told:
-        captures = [self.dater.capture(copy.head) for copy in work.copies if copy.head and _goes_on(copy)]
-        dated = next((capture.taken_at for capture in captures if capture.taken_at is not None), None)
-        model = next((capture.camera_model for capture in captures if capture.camera_model), None)
+        dated, model = None, None
+        for copy in work.copies:
+            if copy.head and _goes_on(copy) and (dated is None or model is None):
+                capture = self.dater.capture(copy.head)
+                dated, model = dated or capture.taken_at, model or capture.camera_model
         if dated is None:
             # FAT stores the camera's wall clock, and the mount reads it as this machine's: so this gives it back.
             dated = _local(work.group.files[0].mtime_ns / 1e9)
@@ -328,12 +331,11 @@ def _is_untouched(seen: os.stat_result, own: os.stat_result, before: os.stat_res
     return same_file and before is not None and (seen.st_size, seen.st_mtime_ns) == (before.st_size, before.st_mtime_ns)
 
 
-def _others(copy: Copying) -> Sequence[bytes]:
+def _others(copy: Copying) -> Iterator[bytes]:
     """Give the chosen name, and those to try where another program takes it at that very moment."""
     before, dot, behind = copy.name.rpartition(b".")
     stem, ending = (before, dot + behind) if before.strip(b".") else (copy.name, b"")
-    tries = numbered(stem, longest=len(ending))
-    return [next(tries) + ending for _ in range(_TRIES)]
+    return (one + ending for one in islice(numbered(stem, longest=len(ending)), _TRIES))
 
 
 def _at_anchor(work: Work, destination: Destination) -> tuple[bytes, bytes] | None:
