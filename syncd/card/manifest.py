@@ -117,9 +117,11 @@ class Manifest:
         lines = ['<?xml version="1.0" encoding="UTF-8"?>', '<hashlist version="1.1">', " <creatorinfo>"]
         lines += [f"  <{tag}>{escape(text)}</{tag}>" for tag, text in said]
         file.write(("\n".join([*lines, " </creatorinfo>"]) + "\n").encode())
+        left_out = 0
         for line in self._lines():
             row = json.loads(line)
             if not _fits_xml(row["path"]):
+                left_out += 1
                 continue
             file.write(
                 f" <hash>\n  <file>{escape(row['path'])}</file>\n  <size>{row['size']}</size>\n"
@@ -127,6 +129,8 @@ class Manifest:
                 f"  <xxhash64be>{row['xxh64']}</xxhash64be>\n  <hashdate>{_moment(ended_at)}</hashdate>\n"
                 " </hash>\n".encode()
             )
+        if left_out:
+            file.write(b" <!-- %d more, whose names XML cannot hold, stand in the JSON list alone -->\n" % left_out)
         file.write(b"</hashlist>\n")
 
 

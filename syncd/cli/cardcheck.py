@@ -19,12 +19,13 @@ def check_manifest(manifest: Path, *, as_json: bool) -> int:
         counts[checked.state] += 1
         if checked.state is not State.SAME:
             others.append(checked)
-    code = 3 if others else 0
+    # A list that names nothing proves nothing.
+    code = 3 if others or not counts else 0
     if as_json:
         answer_json(
             {
                 "manifest": str(manifest),
-                "same": not others,
+                "same": code == 0,
                 "exit_code": code,
                 "counts": {state.value: counts[state] for state in State},
                 "not_same": [
@@ -36,7 +37,9 @@ def check_manifest(manifest: Path, *, as_json: bool) -> int:
     for one in others:
         answer(f"{one.state:<14} {path_text(one.path)}: {printable(one.reason)}")
     where = path_text(folder)
-    if others:
+    if not counts:
+        answer(f"{printable(str(manifest))} names no file: it says nothing of {where}")
+    elif others:
         answer(f"{amount(len(others), 'file')} of {counts.total():,} in {where} differ from the list")
     else:
         answer(f"all {amount(counts.total(), 'file')} in {where} are as they were listed")

@@ -85,7 +85,8 @@ def sentence(outcome: Outcome) -> str:
     """Give the verdict as one sentence."""
     report = outcome.report
     if report.is_safe:
-        text = f"SAFE TO FORMAT: each of the {amount(report.files, 'file')} has a verified copy"
+        each = "its one file" if report.files == 1 else f"each of the {report.files:,} files"
+        text = f"SAFE TO FORMAT: {each} has a verified copy"
         if report.files == 0:
             text = "SAFE TO FORMAT: there is no file on it"
         if report.wants_uploads and report.files:

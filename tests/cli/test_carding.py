@@ -99,6 +99,10 @@ def test_the_lists_hold_the_folder_to_what_was_copied(person: Person) -> None:
     other.unlink()
     for name in lists[:2]:
         assert [one["state"] for one in person.json("card", "--check", name)["not_same"]] == ["changed", "missing"]
+    empty = person.home / "empty.mhl"
+    empty.write_text('<hashlist version="1.1"></hashlist>', encoding="ascii")
+    code, out = person.says("card", "--check", empty)
+    assert (code, "names no file" in out) == (3, True)
     code, out = person.says("card", "--check", lists[0])
     assert code == 3
     assert "2 files of 2" in out
