@@ -58,6 +58,7 @@ def test_names_that_xml_cannot_hold_stand_in_the_json_alone(tmp_path: Path) -> N
     as_json, as_mhl = written(tmp_path, finding(tmp_path, b"\xff.jpg"), finding(tmp_path, b"\x1b.jpg"))
     assert len(json.loads(as_json.read_bytes())["files"]) == 2
     assert ET.parse(as_mhl).getroot().findall("hash") == []
+    assert b"<!-- 2 more" in as_mhl.read_bytes()
 
 
 def test_an_import_that_copied_nothing_leaves_no_list(tmp_path: Path) -> None:
