@@ -31,8 +31,9 @@ from syncd.ledger.queue import Answer, Claim, Queue, Receipt
 from syncd.ledger.reports import status
 from syncd.ledger.restore import rebuild, restore
 from syncd.ledger.store import Store
+from syncd.ledger.wishes import Wishes
 from syncd.lifecycle import State, may_move
-from syncd.settings import Copies, FolderSettings, RuleSettings
+from syncd.settings import Copies, FolderSettings, OnMetered, RuleSettings
 from tests.fakes.executor import StepExecutor
 from tests.fakes.reader import photo_bytes
 from tests.fakes.rig import UNPACED, Rig, copy_of_ledger
@@ -99,7 +100,7 @@ class SyncMachine(RuleBasedStateMachine):
         self.executor = StepExecutor(inline=False)
         self.rig = Rig(
             self.folder,
-            upload=UNPACED,
+            upload=replace(UNPACED, metered=OnMetered.WAIT),
             folders=(FolderSettings(self.folder / "photos"),),
             rules=(TRIP, PRIVATE),
             executor=self.executor,
@@ -239,17 +240,21 @@ class SyncMachine(RuleBasedStateMachine):
     @rule(turns=st.integers(1, 4))
     def send(self, turns: int) -> None:
         """Let requests leave; what is under way stays so."""
+        held, under_way = self.nothing_may_leave(), self.rig.dispatch.in_flight
         with self.mortal():
             for _ in range(turns):
                 self.rig.dispatch.turn()
+        assert not held or self.rig.dispatch.in_flight <= under_way
 
     @rule(turns=st.integers(1, 8))
     def work(self, turns: int) -> None:
         """Let requests leave and answers come."""
+        held, under_way = self.nothing_may_leave(), self.rig.dispatch.in_flight
         with self.mortal():
             for _ in range(turns):
                 self.rig.dispatch.turn()
                 self.executor.step()
+        assert not held or self.rig.dispatch.in_flight <= under_way
 
     @rule(point=st.sampled_from(POINTS))
     def will_die(self, point: str) -> None:
@@ -267,7 +272,30 @@ class SyncMachine(RuleBasedStateMachine):
     def set_the_clock(self, seconds: float) -> None:
         self.rig.clock.jump(seconds)
 
+    @rule(seconds=st.sampled_from((600.0, DAY)))
+    def suspend(self, seconds: float) -> None:
+        self.rig.clock.suspend(seconds)
+
+    @rule(metered=st.booleans())
+    def go_elsewhere(self, metered: bool) -> None:  # noqa: FBT001 -- hypothesis calls it by name
+        self.rig.metered = metered
+
+    def nothing_may_leave(self) -> bool:
+        pause = Wishes(self.rig.store).person_pause()
+        return self.rig.metered or (pause is not None and pause.holds(self.rig.clock.now()))
+
     # What the person does.
+
+    @rule(seconds=st.sampled_from((None, 600.0)))
+    def pause(self, seconds: float | None) -> None:
+        now = self.rig.clock.now()
+        Wishes(self.rig.store).pause(now, None if seconds is None else now + seconds)
+        self.rig.clock.advance(1.0)
+
+    @rule()
+    def resume(self) -> None:
+        Wishes(self.rig.store).resume()
+        self.rig.clock.advance(1.0)
 
     @rule(skip=st.booleans(), budget=st.sampled_from((0, 0, 2)))
     def configure(self, skip: bool, budget: int) -> None:  # noqa: FBT001 -- hypothesis calls it by name
@@ -391,6 +419,8 @@ class SyncMachine(RuleBasedStateMachine):
         if (self.folder / "away").exists():
             self.unmount_or_mount()
         self.dies_at = None
+        self.rig.metered = False
+        Wishes(self.rig.store).resume()
         service = self.rig.service
         service.acts.clear()
         service.cap = service.bad_field = service.meanwhile = None
