@@ -97,3 +97,16 @@ def test_links_inside_lead_somewhere(name: str) -> None:
             assert target[1:] in anchors, target
         elif "://" not in target:
             assert ((TOP / name).parent / target.partition("#")[0]).exists(), target
+
+
+def test_every_test_that_the_table_of_faults_names_is_there() -> None:
+    named = 0
+    for line in (TOP / "docs" / "reliability.md").read_text("utf-8").splitlines():
+        file = ""
+        for word in re.findall(r"`([^`]+)`", line):
+            if re.fullmatch(r"[a-z_/]+\.py", word) and not word.startswith("benchmarks/"):
+                file = (TOP / "tests" / word).read_text("utf-8")
+            elif word.startswith("test_"):
+                named += 1
+                assert f"def {word}(" in file, word
+    assert named > 100
