@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -26,6 +27,7 @@ WORDS: Final = frozenset(
 LONGEST_NAME: Final = 255
 """Bytes of one component (NAME_MAX)."""
 _LONGEST_VALUE: Final = 80
+_HARMLESS: Final = frozenset(" ._-+,@")
 _WORD: Final = re.compile(r"\{([^{}]*)\}")
 
 
@@ -148,11 +150,16 @@ def _filled(text: str, values: Mapping[str, str]) -> str:
 
 
 def _component(text: str) -> str:
-    """Make a text harmless as one component: no slash, nothing that acts on a terminal, no dot in front."""
+    """Make a text harmless as one component: letters and digits of any script, and a little that no shell reads."""
     spaced = "".join(" " if c.isspace() else c for c in text)
-    kept = "".join("_" if c in '/\\:*?"<>|' or printable(c) != c else c for c in spaced)
+    kept = "".join(c if (c.isalnum() or c in _HARMLESS or _is_mark(c)) and printable(c) == c else "_" for c in spaced)
     cut = kept.strip().encode("utf-8", "replace")[:_LONGEST_VALUE].decode("utf-8", "ignore").rstrip(" .")
-    return "_" + cut[1:] if cut.startswith(".") else cut or "_"
+    return "_" + cut[1:] if cut.startswith((".", "-")) else cut or "_"
+
+
+def _is_mark(character: str) -> bool:
+    """Tell whether it belongs to the letter before it (an accent, a vowel sign)."""
+    return unicodedata.category(character) in {"Mn", "Mc"}
 
 
 def _suffix(name: bytes) -> bytes:

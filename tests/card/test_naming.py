@@ -79,6 +79,13 @@ def test_a_card_without_a_label_is_a_card(text: str) -> None:
     assert safe_label(text) == "card"
 
 
+def test_nothing_that_a_shell_reads_comes_from_a_label() -> None:
+    assert safe_label("$(id);`x` & <y> 'z' \"q\" *?!{}") == "__id___x_ _ _y_ _z_ _q_ _____"
+    assert safe_label("-rf") == "_rf"
+    assert safe_label("Été 2024 (Lumière)") == "Été 2024 _Lumière_"
+    assert safe_label("写真 カード") == "写真 カード"
+
+
 def test_what_keeps_its_folders_lies_below_a_folder_of_its_card() -> None:
     kept = group(b"INDEX.BDM", keeps_folders=True)
     assert DEFAULT.place(kept, told()) == (b"Card files/2024-06-01 CARD/DCIM/100", b"INDEX")
