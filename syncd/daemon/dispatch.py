@@ -156,6 +156,8 @@ class Dispatch:
         self._since_oldest = 0
         self._launched_at = 0.0
         self._line = Line()
+        self._lingering: dict[int, float] = {}
+        """Until when entries wait for mates, while the intake is at work."""
         self._told_of_budget = 0.0
         self._unanswered: set[int] = set()
         """Entries that became unanswered in this run and were not found since."""
@@ -205,9 +207,9 @@ class Dispatch:
         if self._one_waits_for_its_turn():
             return Idle(Rest.UNDER_WAY)
         slot = pace.next_slot(self._gate, self._settings.pace, now)
-        lookup = self._lookups.next_due()
+        lookup = self._lookups.next_due() if slot > now else None
         # A look-up goes before what is owed, and is not made ahead.
-        return Idle(Rest.PACE, slot) if lookup is not None and lookup <= slot > now else None
+        return Idle(Rest.PACE, slot) if lookup is not None and lookup <= slot else None
 
     def _upload(self, now: float, monotonic: float) -> Idle | None:
         opening = pace.opening(self._gate, self._settings.pace, now)
@@ -313,44 +315,66 @@ class Dispatch:
 
     def _send_next(self, most: int, due: float, now: float, departure: Departure) -> Idle | None:
         """Plan around the entries that come first, and send the first batch that need not wait for mates."""
-        if self._is_the_last_place_for_small_ones() and self._send_a_small_one(most, now, departure):
+        busy = self._intake_busy()
+        self._lingering = {entry_id: until for entry_id, until in self._lingering.items() if busy and until > now}
+        with self._queue.view():
+            chosen, put_off = self._choose(most, now)
+        for entry_id in put_off:
+            self._put_off(entry_id, now)
+        if chosen is not None:
+            self._launch(chosen, now, departure)
             return None
-        oldest = self._is_the_turn_of_the_oldest(now)
-        lingering = False
-        # While a scan records faster than is sent, those that come first are always new: then the oldest go.
-        for waiting_longest in [True] if oldest else [False, True]:
-            for head in self._queue.head(self._settings.order, now, oldest=waiting_longest, limit=_HEADS):
-                chosen = self._planner.around(head, min(most, self._gate.batch_cap or most), now)
-                if chosen is None:
-                    self._put_off(head, now)
-                    continue
-                if not chosen.full and self._intake_busy() and 0 <= now - chosen.batch[0].arrived_at < LINGER:
-                    lingering = True
-                    continue
-                self._since_oldest = 0 if oldest else self._since_oldest + 1
-                self._launch(chosen, now, departure)
-                return None
-            if not lingering:
-                break
-        if lingering:
+        if self._lingering:
             return Idle(Rest.LINGER, now + LINGER / 4)
         lookup = self._lookups.next_due()
         until = max(due, now + 0.05)
         return Idle(Rest.BACK_OFF, until if lookup is None else min(until, lookup))
+
+    def _choose(self, most: int, now: float) -> tuple[Chosen | None, list[int]]:
+        """Choose the next request; also give the entries that cannot be sent as things are."""
+        if self._is_the_last_place_for_small_ones():
+            small = self._queue.small_ones(self._settings.order, now, size=SMALL_FILE, limit=_HEADS)
+            chosen, _ = self._first_that_need_not_linger(small, most, now, most_bytes=SMALL_REQUEST)
+            if chosen is not None:
+                return chosen, []
+        oldest = self._is_the_turn_of_the_oldest(now)
+        put_off: list[int] = []
+        # While a scan records faster than is sent, those that come first are always new: then the oldest go.
+        for waiting_longest in [True] if oldest else [False, True]:
+            heads = self._queue.head(self._settings.order, now, oldest=waiting_longest, limit=_HEADS)
+            chosen, unfit = self._first_that_need_not_linger(heads, most, now)
+            put_off += unfit
+            if chosen is not None:
+                self._since_oldest = 0 if oldest else self._since_oldest + 1
+                return chosen, put_off
+            if not self._lingering:
+                break
+        return None, put_off
+
+    def _first_that_need_not_linger(
+        self, heads: Sequence[int], most: int, now: float, *, most_bytes: int | None = None
+    ) -> tuple[Chosen | None, list[int]]:
+        put_off: list[int] = []
+        for head in heads:
+            if self._lingering.get(head, 0.0) > now:
+                continue  # a mate that came since is a head itself
+            chosen = self._planner.around(head, min(most, self._gate.batch_cap or most), now, most_bytes=most_bytes)
+            if chosen is None:
+                put_off.append(head)
+                continue
+            age = now - chosen.batch[0].arrived_at
+            if not chosen.full and self._intake_busy() and 0 <= age < LINGER:
+                self._lingering[head] = now + LINGER - age
+                continue
+            self._lingering.pop(head, None)
+            return chosen, put_off
+        return None, put_off
 
     def _is_the_last_place_for_small_ones(self) -> bool:
         """Tell whether all places but one are taken by requests that take long: the last is kept for small files."""
         flights = self._flights.values()
         last = self._settings.in_flight > 1 and len(flights) == self._settings.in_flight - 1
         return last and all(self._line.is_long(_bytes(flight)) for flight in flights)
-
-    def _send_a_small_one(self, most: int, now: float, departure: Departure) -> bool:
-        for head in self._queue.small_ones(self._settings.order, now, size=SMALL_FILE, limit=_HEADS):
-            chosen = self._planner.around(head, min(most, self._gate.batch_cap or most), now, most_bytes=SMALL_REQUEST)
-            if chosen is not None:
-                self._launch(chosen, now, departure)
-                return True
-        return False
 
     def _is_the_turn_of_the_oldest(self, now: float) -> bool:
         """Tell whether the longest waiting goes. One that arrived since the last request goes before it, within limits.

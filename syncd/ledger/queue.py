@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -18,6 +19,7 @@ from syncd.errors import IllegalMoveError, LedgerError
 from syncd.ledger.guard import Mark, MarkFile
 from syncd.ledger.outcomes import Answer, Kept, OutcomeFile, Receipt
 from syncd.ledger.outlook import sent_since
+from syncd.ledger.plain import plain
 from syncd.ledger.rows import Off, Owed, capture_of, group_by_photo, metadata_json
 from syncd.ledger.schema import entries, history, requests, sent
 from syncd.ledger.sightings import owe_orphaned_edits
@@ -75,6 +77,10 @@ class Queue:
                 self._outcomes.clear()
         self._outcomes.make_room()
         return settled, strange
+
+    def view(self) -> AbstractContextManager[None]:
+        """Have all that this thread asks within be answered from one view of the ledger."""
+        return self._store.view()
 
     def recover(self, now: float) -> tuple[int, int]:
         """Settle what a process that died left SENDING; give how many are unanswered, and how many ready again.
@@ -192,7 +198,7 @@ class Queue:
                 "files": len(claim.files),
                 "bytes": sum(size for _, _, size in claim.files),
             }
-            request_id = int(connection.execute(requests.insert(), row).lastrowid)
+            request_id = int(connection.execute(_NEW_REQUEST, row).lastrowid)
             reason = f"request {request_id}, marker {claim.marker}"
             for position, (entry_id, wire_name, _) in enumerate(claim.files):
                 if not move(connection, entry_id, State.READY, State.SENDING, reason, now):
@@ -200,7 +206,7 @@ class Queue:
                 metadata = metadata_json(claim.metadata, claim.marker, claim.off.get(entry_id))
                 connection.execute(_SENT_WITH, {"entry_id": entry_id, "metadata": metadata})
                 connection.execute(
-                    sent.insert(),
+                    _SENT,
                     {"request_id": request_id, "entry_id": entry_id, "position": position, "wire_name": wire_name},
                 )
         self._mark_file.write(Mark(self._ledger_id, request_id))
@@ -209,10 +215,7 @@ class Queue:
     def completing(self, request_id: int, now: float) -> None:
         """Commit that the last bytes are about to leave: from here on the request may be stored."""
         with self._store.write() as connection:
-            connection.execute(
-                text("UPDATE requests SET completing_at = :now WHERE id = :request_id"),
-                {"request_id": request_id, "now": now},
-            )
+            connection.execute(_COMPLETING, {"request_id": request_id, "now": now})
 
     def settle(
         self, request_id: int, answer: Answer, receipts: Sequence[Receipt], gate: Mapping[str, Any], now: float
@@ -329,7 +332,7 @@ def settle_one(connection: Connection, before: State, receipt: Receipt, now: flo
     if connection.execute(_SWAP, values).rowcount != 1:
         return False
     connection.execute(
-        history.insert(),
+        _HISTORY,
         {"entry_id": receipt.entry_id, "at": now, "before": before, "after": receipt.to, "reason": reason},
     )
     if before in _MAY_BE_STORED and receipt.to is not State.UPLOADED:
@@ -393,6 +396,9 @@ def _owed(row: Any, places: Sequence[Any]) -> Owed:
     )
 
 
+_NEW_REQUEST = plain(requests.insert(), ["marker", "marked", "namespace", "sent_at", "files", "bytes"])
+_SENT = plain(sent.insert(), ["request_id", "entry_id", "position", "wire_name"])
+_HISTORY = plain(history.insert(), ["entry_id", "at", "before", "after", "reason"])
 _MAY_BE_STORED = frozenset({State.SENDING, State.UNANSWERED})
 _PHOTO_OF = text("SELECT photo_id FROM entries WHERE id = :entry_id")
 _NOT_FAR_AWAY = text("""
@@ -497,6 +503,7 @@ _FILES_SENDING = (
     .where(sent.c.request_id == bindparam("request_id"), entries.c.state == State.SENDING)
     .order_by(sent.c.position)
 )
+_COMPLETING = text("UPDATE requests SET completing_at = :now WHERE id = :request_id")
 _SENT_WITH = text("UPDATE entries SET sent_metadata = :metadata WHERE id = :entry_id")
 _REQUEST = text("SELECT outcome FROM requests WHERE id = :request_id")
 _HOLDER = text("SELECT id FROM entries WHERE image_id = :image_id")

@@ -10,6 +10,7 @@ from typing import Final
 from sqlalchemy import Connection, bindparam, select, text, update
 
 from syncd.ledger.doubt import doubt, doubt_entry, is_doubtful
+from syncd.ledger.plain import plain
 from syncd.ledger.rows import photo_row, signed, unfit_of
 from syncd.ledger.schema import entries, history, photos, places
 from syncd.ledger.store import Store, fact
@@ -115,7 +116,7 @@ class Sightings:
             if before is not None:
                 connection.execute(_GONE, {"place_id": before.id, "at": now})
             connection.execute(
-                places.insert(),
+                _PLACE,
                 {
                     "folder_id": folder_id,
                     "name": place.name,
@@ -194,9 +195,9 @@ def _insert_entry(
 ) -> None:
     state = State.READY if unfit is None else State.UNFIT
     row = {**values, "state": state, "reason": unfit, "due_at": now, "arrived_at": now}
-    entry_id = connection.execute(entries.insert(), row).lastrowid
+    entry_id = connection.execute(_ENTRY, row).lastrowid
     first = {"entry_id": entry_id, "at": now, "after": state, "reason": unfit or reason}
-    connection.execute(history.insert(), first)
+    connection.execute(_HISTORY, first)
     if doubtful and state is State.READY:
         doubt_entry(connection, entry_id, now)
 
@@ -272,7 +273,7 @@ def _photo_id(connection: Connection, photo: Photo, now: float) -> tuple[int, bo
     known = connection.execute(_PHOTO, {"digest": photo.digest}).scalar()
     if known is not None:
         return known, False
-    made = connection.execute(photos.insert(), photo_row(photo, now))
+    made = connection.execute(_NEW_PHOTO, photo_row(photo, now))
     return made.lastrowid, True
 
 
@@ -297,10 +298,20 @@ def _look_columns(sighting: Sighting) -> dict[str, object]:
     }
 
 
-_PRESENT = select(places.c.id, places.c.photo_id).where(
-    places.c.folder_id == bindparam("folder_id"),
-    places.c.name == bindparam("name"),
-    places.c.gone_at.is_(None),
+_LOOKED_AT = ["size", "mtime_ns", "ctime_ns", "inode", "device", "namespace", "unwanted"]
+_PLACE = plain(places.insert(), ["folder_id", "name", "text", "photo_id", "seen_at", *_LOOKED_AT])
+_ENTRY = plain(
+    entries.insert(),
+    ["photo_id", "namespace", "lane", "order_at", "group_key", "size", "state", "reason", "due_at", "arrived_at"],
+)
+_HISTORY = plain(history.insert(), ["entry_id", "at", "after", "reason"])
+_NEW_PHOTO = plain(photos.insert(), [column.name for column in photos.c if column.name not in {"id", "edit_of"}])
+_PRESENT = plain(
+    select(places.c.id, places.c.photo_id).where(
+        places.c.folder_id == bindparam("folder_id"),
+        places.c.name == bindparam("name"),
+        places.c.gone_at.is_(None),
+    )
 )
 _PICTURE_AT = text("""
     SELECT photos.picture_digest, photos.unfit_code
@@ -308,14 +319,14 @@ _PICTURE_AT = text("""
     JOIN photos ON photos.id = places.photo_id
     WHERE roots.path = :root AND folders.path = :folder AND places.name = :name AND places.gone_at IS NULL
 """)
-_PHOTO = select(photos.c.id).where(photos.c.digest == bindparam("digest"))
-_EDIT_OF = select(photos.c.edit_of).where(photos.c.id == bindparam("photo_id"))
-_GONE = update(places).where(places.c.id == bindparam("place_id")).values(gone_at=bindparam("at"))
-_LOOK_AGAIN = (
-    update(places)
-    .where(places.c.id == bindparam("place_id"))
-    .values({c: bindparam(c) for c in ("size", "mtime_ns", "ctime_ns", "inode", "device", "namespace", "unwanted")})
-)
+_PHOTO = text("SELECT id FROM photos WHERE digest = :digest")
+_EDIT_OF = text("SELECT edit_of FROM photos WHERE id = :photo_id")
+_GONE = text("UPDATE places SET gone_at = :at WHERE id = :place_id")
+_LOOK_AGAIN = text("""
+    UPDATE places SET size = :size, mtime_ns = :mtime_ns, ctime_ns = :ctime_ns, inode = :inode, device = :device,
+                      namespace = :namespace, unwanted = :unwanted
+    WHERE id = :place_id
+""")
 _ENTRY_OF = text("SELECT 1 FROM entries WHERE photo_id = :photo_id LIMIT 1")
 _FIRST_ENTRY = text("SELECT * FROM entries WHERE photo_id = :photo_id ORDER BY id LIMIT 1")
 _ADOPT = text("""

@@ -12,19 +12,18 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote
 
-from sqlalchemy import Connection, Engine, create_engine, event, select
-from sqlalchemy.dialects.sqlite import insert
-from sqlalchemy.exc import DatabaseError, IntegrityError, OperationalError
+from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.exc import DatabaseError, DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.pool import QueuePool
 
 from syncd.errors import BusyError, LedgerDiskError, LedgerError
-from syncd.ledger.schema import facts
+from syncd.ledger.plain import PlainConnection
 from syncd.printable import printable
 
 BUSY_SECONDS = 30.0
@@ -63,6 +62,9 @@ class Store:
         self._query_only = query_only
         self._writer_lock = threading.RLock()
         self._writer: Connection | None = None
+        self._readers = threading.local()
+        self._kept: list[Connection] = []
+        self._closed = False
         self._engine = _engine(path, query_only=query_only, busy_seconds=busy_seconds)
 
     def __enter__(self) -> Self:
@@ -87,31 +89,78 @@ class Store:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """One consistent view of the ledger. Keep it short: an open reader keeps the WAL from being checkpointed."""
-        with _translated(self.path), self._engine.connect() as connection, connection.begin():
-            yield connection
+        shared: Connection | None = getattr(self._readers, "shared", None)
+        if shared is not None:
+            yield shared
+            return
+        with _translated(self.path):
+            kept: Connection | None = getattr(self._readers, "connection", None)
+            self._readers.connection = None
+            connection = kept if kept is not None and not kept.closed else self._connect()
+            try:
+                with connection.begin():
+                    yield connection
+            except BaseException:
+                self._give_back(connection)
+                raise
+            # One for each thread is kept: most questions take less time than to check a connection out and in.
+            if self._closed or self._readers.connection is not None:
+                self._give_back(connection)
+            else:
+                self._readers.connection = connection
+
+    @contextmanager
+    def view(self) -> Iterator[None]:
+        """Have all that this thread reads within see the ledger at one moment, and cost one transaction."""
+        with self.read() as connection:
+            before, self._readers.shared = getattr(self._readers, "shared", None), connection
+            try:
+                yield
+            finally:
+                self._readers.shared = before
+
+    def _connect(self) -> Connection:
+        connection = self._engine.connect()
+        self._kept.append(connection)
+        return connection
+
+    def _give_back(self, connection: Connection) -> None:
+        connection.close()
+        with suppress(ValueError):
+            self._kept.remove(connection)
 
     def close(self) -> None:
         """Give every connection back."""
         with self._writer_lock:
+            self._closed = True
             if self._writer is not None:
                 self._writer.close()
                 self._writer = None
+            for connection in [*self._kept]:
+                connection.close()
+            self._kept.clear()
             self._engine.dispose()
 
 
 def fact(connection: Connection, name: str) -> Any:
     """Read a fact (a JSON value); None where there is none."""
-    value = connection.execute(select(facts.c.value).where(facts.c.name == name)).scalar()
+    value = connection.execute(_FACT, {"name": name}).scalar()
     return None if value is None else json.loads(value)
 
 
 def set_fact(connection: Connection, name: str, value: Any) -> None:
     """Write a fact (a JSON value); None removes it."""
     if value is None:
-        connection.execute(facts.delete().where(facts.c.name == name))
+        connection.execute(_NO_FACT, {"name": name})
         return
-    row = insert(facts).values(name=name, value=json.dumps(value))
-    connection.execute(row.on_conflict_do_update(index_elements=["name"], set_={"value": row.excluded.value}))
+    connection.execute(_SET_FACT, {"name": name, "value": json.dumps(value)})
+
+
+_FACT = text("SELECT value FROM facts WHERE name = :name")
+_NO_FACT = text("DELETE FROM facts WHERE name = :name")
+_SET_FACT = text("""
+    INSERT INTO facts (name, value) VALUES (:name, :value) ON CONFLICT (name) DO UPDATE SET value = excluded.value
+""")
 
 
 def connect(path: Path, mode: str, *, busy_seconds: float = BUSY_SECONDS) -> sqlite3.Connection:
@@ -133,8 +182,9 @@ def _engine(path: Path, *, query_only: bool, busy_seconds: float) -> Engine:
         creator=lambda: connect(path, mode, busy_seconds=busy_seconds),
         poolclass=QueuePool,
         pool_size=4,
-        max_overflow=4,
+        max_overflow=28,
     )
+    engine._connection_cls = PlainConnection  # noqa: SLF001  (there is no other door to it)
 
     @event.listens_for(engine, "connect")
     def on_connect(connection: Any, _record: object) -> None:
@@ -146,7 +196,11 @@ def _engine(path: Path, *, query_only: bool, busy_seconds: float) -> Engine:
     @event.listens_for(engine, "begin")
     def on_begin(connection: Connection) -> None:
         writes = connection.get_execution_options().get("syncd_writes", False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+        driver: Any = connection.connection.driver_connection
+        try:
+            driver.execute("BEGIN IMMEDIATE" if writes else "BEGIN").close()
+        except sqlite3.Error as error:
+            raise DBAPIError.instance("BEGIN", None, error, sqlite3.Error) from error
 
     return engine
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
-from sqlalchemy import Connection, bindparam, delete, select, text, update
+from sqlalchemy import Connection, delete, select, text, update
 from sqlalchemy.dialects.sqlite import insert
 
 from syncd.ledger.rows import nanoseconds, signed, unsigned
-from syncd.ledger.schema import aside, folders, ignored, places, roots
+from syncd.ledger.schema import aside, ignored, roots
 from syncd.ledger.store import Store
 from syncd.model import PlacePath
 from syncd.printable import path_text, printable
@@ -184,7 +184,7 @@ class Territory:
         self._forget_what_was_undone()
         if root in self._arrivals:
             return ARRIVALS
-        seen = connection.execute(select(roots.c.first_scan_at).where(roots.c.path == root)).scalar()
+        seen = connection.execute(_FIRST_SCAN, {"root": root}).scalar()
         if seen is None:
             return BACKLOG
         self._arrivals.add(root)
@@ -195,7 +195,7 @@ class Territory:
         number = self._find_folder(connection, root, folder)
         if number is None:
             values = {"root_id": self._root_id(connection, root), "path": folder, "text": path_text(folder)}
-            number = int(connection.execute(folders.insert(), values).lastrowid)
+            number = int(connection.execute(_NEW_FOLDER, values).lastrowid)
         return number
 
     def _find_folder(self, connection: Connection, root: bytes, folder: bytes) -> int | None:
@@ -242,18 +242,20 @@ _SAMPLE = text("""
     FROM roots JOIN folders ON folders.root_id = roots.id JOIN places ON places.folder_id = folders.id
     WHERE roots.path = :root AND places.gone_at IS NULL GROUP BY folders.id LIMIT :most
 """)
-_FOLDER = (
-    select(folders.c.id)
-    .join(roots, roots.c.id == folders.c.root_id)
-    .where(roots.c.path == bindparam("root"), folders.c.path == bindparam("path"))
-)
-_LOOKS = select(places.c.name, places.c.size, places.c.mtime_ns, places.c.ctime_ns, places.c.inode).where(
-    places.c.folder_id == bindparam("folder_id"), places.c.gone_at.is_(None)
-)
-_LOOK = select(places.c.size, places.c.mtime_ns, places.c.ctime_ns, places.c.inode).where(
-    places.c.folder_id == bindparam("folder_id"), places.c.name == bindparam("name"), places.c.gone_at.is_(None)
-)
-_IS_ASIDE = select(aside.c.reason).where(aside.c.folder_id == bindparam("folder_id"), aside.c.name == bindparam("name"))
+_FIRST_SCAN = text("SELECT first_scan_at FROM roots WHERE path = :root")
+_NEW_FOLDER = text("INSERT INTO folders (root_id, path, text) VALUES (:root_id, :path, :text)")
+_FOLDER = text("""
+    SELECT folders.id FROM folders JOIN roots ON roots.id = folders.root_id
+    WHERE roots.path = :root AND folders.path = :path
+""")
+_LOOKS = text("""
+    SELECT name, size, mtime_ns, ctime_ns, inode FROM places WHERE folder_id = :folder_id AND gone_at IS NULL
+""")
+_LOOK = text("""
+    SELECT size, mtime_ns, ctime_ns, inode FROM places
+    WHERE folder_id = :folder_id AND name = :name AND gone_at IS NULL
+""")
+_IS_ASIDE = text("SELECT reason FROM aside WHERE folder_id = :folder_id AND name = :name")
 _FOLDERS_IN_USE = text("""
     SELECT folders.path FROM folders JOIN roots ON roots.id = folders.root_id
     WHERE roots.path = :root AND (
@@ -261,8 +263,8 @@ _FOLDERS_IN_USE = text("""
         OR EXISTS (SELECT 1 FROM aside WHERE aside.folder_id = folders.id))
     ORDER BY folders.path
 """)
-_ASIDE_NAMES = select(aside.c.name).where(aside.c.folder_id == bindparam("folder_id"))
-_CLEAR_ASIDE = delete(aside).where(aside.c.folder_id == bindparam("folder_id"), aside.c.name == bindparam("name"))
+_ASIDE_NAMES = text("SELECT name FROM aside WHERE folder_id = :folder_id")
+_CLEAR_ASIDE = text("DELETE FROM aside WHERE folder_id = :folder_id AND name = :name")
 _SCANNED = text("""
     UPDATE roots SET device = :device, first_scan_at = coalesce(first_scan_at, :now), last_scan_at = :now,
                      absent = NULL, absent_since = NULL, released = 0

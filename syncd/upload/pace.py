@@ -76,7 +76,8 @@ class Gate:
 
     def to_json(self) -> dict[str, Any]:
         """Give the gate as the ledger keeps it."""
-        return asdict(self)
+        fields = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return fields | {"pause": asdict(self.pause) if self.pause is not None else None}
 
 
 @dataclass(frozen=True, slots=True)
