@@ -100,8 +100,9 @@ class Territory:
             number = self._find_folder(connection, root, folder)
             if number is None:
                 return {}
-            rows = connection.execute(_LOOKS, {"folder_id": number})
-            return {row.name: _known_look(row) for row in rows}
+            rows = connection.execute(_LOOKS, {"folder_id": number}).all()
+        # Nearly all of them are as they are: only numbers that were folded to fit are below zero.
+        return {row[0]: row[1:] if row[2] >= 0 and row[3] >= 0 and row[4] >= 0 else _known_look(row) for row in rows}
 
     def known_at(self, place: PlacePath) -> tuple[KnownLook | None, bool]:
         """Give the look at which a present place was seen last, and whether a file is set aside there."""
