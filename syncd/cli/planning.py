@@ -19,7 +19,8 @@ from syncd.rules import Rules, union
 from syncd.settings import Clock, Settings
 from syncd.toml import duration_text
 from syncd.upload.batches import wish
-from syncd.upload.forecast import Rate, RequestCount, Sent, Waiting, done_at, observed_interval
+from syncd.upload.forecast import Rate, RequestCount, Sent, Waiting, observed_interval
+from syncd.upload.forecast import done_at as done
 from syncd.upload.pace import Gate
 from syncd.upload.packing import Limits, Tolerance
 
@@ -43,7 +44,7 @@ class Course:
         """Tell when it is done; None where nobody can know."""
         if self.rate is None or self.paused is not None:
             return None
-        return done_at(photos, requests, self.rate, self.now, next_local_midnight)
+        return done(photos, requests, self.rate, self.now, next_local_midnight)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,14 @@ def course(settings: Settings, store: Store, now: float) -> Course:
     return Course(
         rate, seen is not None and seen > 1.05 * allowed, gate.pause.reason if gate.pause is not None else None, now
     )
+
+
+def done_at(settings: Settings, store: Store) -> float | None:
+    """Tell when all that is owed will be sent; None where nothing is, or nobody can know."""
+    counted = outlook.estimate(store, settings.upload.batch_files)
+    if not counted.photos:
+        return None
+    return course(settings, store, time.time()).done_at(counted.photos, counted.requests)
 
 
 def forecast(settings: Settings, store: Store) -> tuple[str | None, dict[str, Any]]:

@@ -14,6 +14,7 @@ from syncd.apikey import ApiKey
 from syncd.cli import context
 from syncd.cli.exporting import exporting
 from syncd.cli.places import ledger_path
+from syncd.cli.planning import done_at
 from syncd.cli.signals import Signals
 from syncd.cli.telling import PlainVoice
 from syncd.cli.wiring import assembled, watching
@@ -132,6 +133,7 @@ class _Daemon:
                 reload=self.signals.reload,
                 reconsider=choice.reconsider,
                 abandon=lambda: parts.client.abandon(complete=True),
+                done_at=lambda: done_at(parts.pipeline.settings, parts.pipeline.store),
                 health=health,
             )
             return service.run(parts.pipeline, watcher, hints, outside)

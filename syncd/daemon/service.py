@@ -126,6 +126,8 @@ class Outside:
     """Reads the configuration again; tells whether its settings can be taken."""
     abandon: Callable[[], None] = lambda: None
     """Ends the requests that wait for an answer: they become unanswered."""
+    done_at: Callable[[], float | None] = lambda: None
+    """Tells when all that is owed will be sent, where that can be known."""
     health: WatchHealth = field(default_factory=WatchHealth)
     halt_within: float = HALT_WITHIN
     check_every: float = CHECK_EVERY
@@ -217,7 +219,8 @@ class _Dispatching:
             self._told = happened
             status = pipeline.status()
             self._rate.note(status.entries[State.UPLOADED], pipeline.clock.monotonic())
-            self._line = sentence(status, self._idle, self._rate.photos_a_second(), pipeline.clock.now())
+            rate, done_at = self._rate.photos_a_second(), self._outside.done_at()
+            self._line = sentence(status, self._idle, rate, pipeline.clock.now(), done_at=done_at)
             took = pipeline.clock.monotonic() - begun
             self._count_at = begun + _COUNTING_SHARE * took
         return self._line

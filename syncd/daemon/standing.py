@@ -97,8 +97,8 @@ def _rest(settings: UploadSettings, shut: Idle | None, gate: Gate, owing: Owing,
     return Idle(Rest.BACK_OFF, owing.next_due) if owing.next_due > now else Idle(Rest.PACE)
 
 
-def sentence(status: Status, idle: Idle | None, rate: float | None, now: float) -> str:
-    """Say in one line how things stand."""
+def sentence(status: Status, idle: Idle | None, rate: float | None, now: float, *, done_at: float | None = None) -> str:
+    """Say in one line how things stand. `done_at`: when all will be sent, where pace and budget say so."""
     entries = status.entries
     owed = entries[State.READY] + entries[State.SENDING]
     total = entries[State.UPLOADED] + owed + entries[State.UNANSWERED]
@@ -107,8 +107,9 @@ def sentence(status: Status, idle: Idle | None, rate: float | None, now: float) 
         line = f"{held.detail}; {amount(owed, 'photo')} owed"
     elif owed:
         line = f"{entries[State.UPLOADED]:,} of {total:,} uploaded"
-        if rate is not None:
-            line += f", {_rate(rate)}, about {duration(owed / rate)} left"
+        left = max(0.0, done_at - now) if done_at is not None else owed / rate if rate is not None else None
+        line += f", {_rate(rate)}" if rate is not None else ""
+        line += f", about {duration(left)} left" if left is not None else ""
     else:
         line = f"watching; {amount(entries[State.UPLOADED], 'photo')} uploaded, nothing owed"
     for_a_person = entries[State.REFUSED] + entries[State.UNFIT] + entries[State.UNANSWERED]

@@ -78,6 +78,12 @@ def test_every_rest_but_work_itself_is_a_waiting_with_words(rest: Rest) -> None:
         assert found.detail
 
 
+def test_what_pace_and_budget_say_comes_before_the_rate_of_the_last_minutes() -> None:
+    line = sentence(BUSY, None, 1.0, NOW, done_at=NOW + 9 * 86400)
+    assert line == "1,204 of 9,412 uploaded, 1/s, about 9 days 0 h left"
+    assert sentence(BUSY, None, None, NOW, done_at=NOW + 60) == "1,204 of 9,412 uploaded, about 60 s left"
+
+
 def test_what_the_service_says_cannot_break_the_line_or_fill_it() -> None:
     gate = Gate(pause=Pause("no\ncredits " + "x" * 5000, TWO, None))
     line = sentence(status(gate, ready=1), Idle(Rest.PAUSED), None, NOW)
