@@ -7,7 +7,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 
 from syncd.apikey import ApiKey
@@ -80,9 +80,9 @@ def choose() -> Chosen:
 def serve(signals: Signals) -> None:
     """Run until a stop. Raises SyncdError where nothing can start, and whatever ended a worker."""
     notifier = Notifier.from_environment(os.environ)
-    if sys.stderr.fileno() >= 0:
+    with suppress(AttributeError, OSError):  # there may be no standard error
         # A watchdog of the service manager ends a hung process by SIGABRT: the log then shows where it hung.
-        faulthandler.enable(all_threads=True)
+        faulthandler.enable(sys.stderr.fileno(), all_threads=True)
     clock = SystemClock()
     vigil = Vigil(clock.monotonic, notifier.watchdog or PATIENCE)
     herald = Herald(notifier, vigil, clock, lambda overdue: _say_hung(overdue, supervised=bool(notifier.watchdog)))

@@ -318,6 +318,9 @@ class _Watchman:
             herald.turn()
             self._thread.join(_LOOK)
         self._vigil.ended(INTAKE)
+        if self.hangs:
+            # Said now: closing the ledger under it may hang, too.
+            self._pipeline.voice.say(Said.WATCH, None, f"{INTAKE} does not end: a disk or network folder may hang")
 
     @property
     def hangs(self) -> bool:

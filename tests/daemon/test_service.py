@@ -256,4 +256,5 @@ def test_w15_an_intake_that_does_not_end_is_an_error_and_not_waited_for_for_ever
     assert reached.wait(20)
     daemon.stop()
     assert isinstance(daemon.error, HungError)
+    assert any("does not end" in detail for detail in rig.voice.details(Said.WATCH))
     held.set()
