@@ -455,7 +455,7 @@ def test_files_that_another_import_is_copying_are_read_once_and_waited_for(rig: 
     prints: dict[str, Fingerprints] = {}
 
     def planned_by_another(count: int) -> None:
-        if count > 5 and not prints:
+        if count >= 5 and not prints:
             read = b"x" * 65536
             head = xxhash.xxh3_128(read).hexdigest()
             prints["two"] = Fingerprints(hashlib.sha256(b"x" * 100_000).hexdigest(), "q", head, 100_000)
