@@ -10,10 +10,12 @@ from typing import Any, Final
 
 from syncd.cli.output import moment
 from syncd.daemon.clock import local_midnight, next_local_midnight
+from syncd.daemon.windows import shut
 from syncd.figures import amount, size
 from syncd.ledger import outlook
 from syncd.ledger.outlook import Outlook
 from syncd.ledger.store import Store, fact
+from syncd.ledger.wishes import Wishes
 from syncd.printable import printable
 from syncd.rules import Rules, union
 from syncd.settings import Clock, Settings
@@ -39,10 +41,12 @@ class Course:
     observed: bool
     paused: str | None
     now: float
+    waiting: str = ""
+    """What a person or the hours say, where nothing leaves at the moment."""
 
     def done_at(self, photos: int, requests: int) -> float | None:
         """Tell when it is done; None where nobody can know."""
-        if self.rate is None or self.paused is not None:
+        if self.rate is None or self.paused is not None or self.waiting:
             return None
         return done(photos, requests, self.rate, self.now, next_local_midnight)
 
@@ -77,8 +81,13 @@ def course(settings: Settings, store: Store, now: float) -> Course:
     budget = settings.upload.daily_uploads
     left = max(0, budget - outlook.sent_since(store, local_midnight(now))) if budget else 0
     rate = Rate(interval, budget, left) if interval or budget else None
+    closed = shut(settings.upload.hours, Wishes(store).person_pause(), now, metered=False)
     return Course(
-        rate, seen is not None and seen > 1.05 * allowed, gate.pause.reason if gate.pause is not None else None, now
+        rate,
+        seen is not None and seen > 1.05 * allowed,
+        gate.pause.reason if gate.pause is not None else None,
+        now,
+        closed.detail if closed is not None else "",
     )
 
 
@@ -163,6 +172,8 @@ def forecast_line(photos: int, requests: int, total: int, how_fast: Course, *, a
     owed = f"{amount(photos, 'photo')}, {many}, {size(total)}"
     if how_fast.paused is not None:
         return f"{owed}: paused, {printable(how_fast.paused)}"
+    if how_fast.waiting:
+        return f"{owed}: {how_fast.waiting}"
     done = how_fast.done_at(photos, requests)
     if done is None or how_fast.rate is None:
         return f"{owed}: no pace is set, and too little was sent yet to tell when that is done"

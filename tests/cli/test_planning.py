@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -11,8 +13,9 @@ import pytest
 from syncd.cli.planning import forecast, pace_words, plan_json, plan_lines, planned, when
 from syncd.ledger.outlook import estimate
 from syncd.ledger.store import set_fact
+from syncd.ledger.wishes import Wishes
 from syncd.model import Capture
-from syncd.settings import FolderSettings, LedgerSettings, RuleSettings, Settings, UploadSettings
+from syncd.settings import FolderSettings, Hours, LedgerSettings, RuleSettings, Settings, UploadSettings
 from syncd.upload.pace import Gate, Pause
 from tests.fakes.ledgers import Ledger, make_ledger, photo, sighting
 
@@ -115,6 +118,23 @@ def test_a_pause_has_no_end_that_could_be_told(ledger: Ledger) -> None:
         set_fact(connection, "gate", Gate(pause=Pause("no credits", 1.0, None)).to_json())
     line, _ = forecast(settings(), ledger.store)
     assert line == "3 photos, about 3 requests, 3.0 MB: paused, no credits"
+
+
+def test_a_person_and_the_hours_say_until_when_nothing_is_done(ledger: Ledger) -> None:
+    see(ledger, 3, 20.0)
+    Wishes(ledger.store).pause(time.time(), None)
+    line, fields = forecast(settings(), ledger.store)
+    assert line is not None
+    assert "paused by a person since" in line
+    assert fields["done_at"] is None
+    assert Wishes(ledger.store).resume()
+    hour = time.localtime().tm_hour
+    closed = Hours((hour + 2) % 24 * 60, (hour + 2) % 24 * 60 + 60)
+    at_night = replace(settings(), upload=UploadSettings(hours=(closed,)))
+    line, fields = forecast(at_night, ledger.store)
+    assert line is not None
+    assert "as [upload] hours says" in line
+    assert fields["done_at"] is None
 
 
 def test_without_a_pace_nobody_knows_before_something_left(ledger: Ledger) -> None:
