@@ -12,12 +12,15 @@ from typing import Final
 
 from syncd import config
 from syncd.apikey import read_key
+from syncd.card.naming import Template
+from syncd.cli.cardplaces import destination_of
 from syncd.cli.output import amount, size
 from syncd.cli.places import ledger_path
 from syncd.daemon.lock import holder_of
 from syncd.errors import ConfigError, SyncdError
 from syncd.ledger import guard, migrate, reports
-from syncd.settings import FolderSettings, Settings
+from syncd.printable import path_text
+from syncd.settings import CardSettings, FolderSettings, Settings
 from syncd.watch.filters import Filter
 from syncd.watch.health import watch_limit
 from syncd.watch.mounts import concerning, current
@@ -59,6 +62,7 @@ def findings(chosen: Path | None) -> list[Finding]:
     found += [Finding(Level.WARNING, "configuration", warning) for warning in settings.warnings]
     found += _key(settings)
     found += _folders(settings)
+    found += _cards(settings)
     found += _ledger(settings)
     return found
 
@@ -99,6 +103,18 @@ def _folders(settings: Settings) -> Iterator[Finding]:
             f"{amount(watches, 'folder')} to watch, fs.inotify.max_user_watches is {limit:,}",
             "raise it with sysctl; folders beyond it are polled instead",
         )
+
+
+def _cards(settings: Settings) -> Iterator[Finding]:
+    if settings.card == CardSettings():
+        return
+    try:
+        Template.parse(settings.card.template)
+        where = destination_of(settings, None, upload=True)
+    except SyncdError as error:
+        yield Finding(Level.PROBLEM, "cards", error.message, error.hint)
+        return
+    yield Finding(Level.OK, "cards", f"copied to {path_text(where)}/{settings.card.template}")
 
 
 def _count(root: Root, folder: FolderSettings, settings: Settings) -> tuple[int, int, int]:

@@ -326,3 +326,13 @@ def test_s4_a_card_whose_device_fails_is_met_by_the_kernel_s_own_errors(person: 
         assert told["counts"]["copied"] + lost == told["files"]
         assert all("read error" in one["reason"] for one in told["not_safe"])
     assert not list(person.library.rglob("*.part"))
+
+
+def test_check_looks_at_where_cards_go(person: Person) -> None:
+    for more, word in (
+        (f'to = "{person.library}/Cards"', f"copied to {person.library}/Cards/"),
+        (f'to = "{person.home}/Elsewhere"', "lies in no watched folder"),
+        ('template = "{nonsense}/{name}"', "is none of its words"),
+    ):
+        person.write_config(f"[card]\n{more}\n")
+        assert word in person.says("check")[1]
