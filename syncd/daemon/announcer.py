@@ -31,6 +31,8 @@ DISTANCE: Final = 600.0
 _FAREWELL: Final = 5.0
 """Seconds that a message may take once syncd ends."""
 _NAMED: Final = 5
+_LONGEST: Final = 16_000
+"""Characters of a message: what the kernel takes of one variable is bounded (execve(2))."""
 _HANDED_ON: Final = (
     "PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS",
     "DISPLAY", "WAYLAND_DISPLAY", "XAUTHORITY",
@@ -129,6 +131,7 @@ def announce(
     `within`: seconds that each way may take; by default what the settings say.
     """
     limit = settings.time_limit if within is None else within
+    message = message[:_LONGEST]
     clean = {name: env[name] for name in _HANDED_ON if name in env}
     troubles = []
     if settings.command:

@@ -18,7 +18,6 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from syncd.daemon.voice import Said, Voice
-from syncd.errors import SyncdError
 
 WRITE_EVERY: Final = 15.0
 """Seconds between two writings of the file: what node_exporter reads at most."""
@@ -88,7 +87,7 @@ class TextFile:
             partial.chmod(0o644)
             partial.replace(self._path)
             self._failed = False
-        except (OSError, SyncdError) as error:
+        except Exception as error:  # noqa: BLE001 - whatever it was: figures that stand still would be believed
             if not self._failed:
                 detail = f"the metrics cannot be written: {getattr(error, 'strerror', None) or error}"
                 self._voice.say(Said.METRICS, os.fsencode(self._path), detail)
@@ -157,9 +156,11 @@ def _handler(render: Callable[[], str], hosts: frozenset[str]) -> type[http.serv
                 self._answer(HTTPStatus.NOT_FOUND, "the metrics are at /metrics\n")
             else:
                 try:
-                    self._answer(HTTPStatus.OK, render())
-                except SyncdError:
+                    text = render()
+                except Exception:  # noqa: BLE001 - a scrape that fails says so, and disturbs nothing
                     self._answer(HTTPStatus.SERVICE_UNAVAILABLE, "the ledger cannot be read at the moment\n")
+                else:
+                    self._answer(HTTPStatus.OK, text)
 
         def log_message(self, *_: object) -> None:
             """Log nothing: a scrape is no event."""

@@ -63,6 +63,16 @@ def is_alive(pid: int) -> bool:
         return False
 
 
+def test_a_message_of_any_length_and_with_any_bytes_is_told_or_its_failure_is(tmp_path: Path) -> None:
+    tell = NotifySettings((script(tmp_path / "tell", f'printf %s "$SYNCD_MESSAGE" > {tmp_path}/told'),))
+    assert announce(tell, ENV, Occasion.IMPORT_DONE, "x" * 10**6) == []
+    assert len((tmp_path / "told").read_text("utf-8")) == 16_000
+    assert announce(tell, ENV, Occasion.IMPORT_DONE, "caf\udce9 \U0001f600") == []
+    assert announce(tell, ENV, Occasion.IMPORT_DONE, "a\0b") == [
+        f"{tell.command[0]} cannot be started: embedded null byte"
+    ]
+
+
 def test_the_desktop_gets_text_and_no_markup(tmp_path: Path) -> None:
     script(tmp_path / "notify-send", f'printf "%s|" "$@" > {tmp_path}/words')
     env = ENV | {"PATH": f"{tmp_path}:{ENV['PATH']}"}

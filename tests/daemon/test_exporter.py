@@ -89,11 +89,14 @@ def got(port: int) -> bool:
 
 
 def test_a_ledger_that_cannot_be_read_is_an_answer_too() -> None:
+    errors: list[Exception] = [LedgerError("it is damaged"), RuntimeError("a defect")]
+
     def failing() -> str:
-        raise LedgerError("it is damaged")
+        raise errors.pop()
 
     port = free_port()
     with MetricsServer("127.0.0.1", port, failing):
+        assert get(port, f"127.0.0.1:{port}")[0] == 503
         assert get(port, f"127.0.0.1:{port}")[0] == 503
 
 
