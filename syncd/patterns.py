@@ -223,7 +223,8 @@ class TagTemplate:
                 parts.append(_Placeholder(word))
             else:
                 choice = ", ".join(f"{{{each}}}" for each in known)
-                raise PatternError(f"{{{word}}} is no placeholder here{nearest(word, known)} There are {choice}")
+                ending = nearest(word, known) or "."
+                raise PatternError(f"{{{word}}} is no placeholder here{ending} There are {choice}")
         return cls(text, tuple(parts))
 
     def fill(self, values: Mapping[str, str]) -> str | None:

@@ -15,7 +15,7 @@ from syncd.errors import UsageError
 from syncd.ledger.doubt import doubt, doubt_entry
 from syncd.ledger.lookups import forget_if_settled
 from syncd.ledger.queue import Receipt, move, settle_one
-from syncd.ledger.store import Store
+from syncd.ledger.store import Store, fact
 from syncd.lifecycle import State
 from syncd.model import PlacePath
 
@@ -57,12 +57,16 @@ def entries_at(store: Store, place: PlacePath) -> list[tuple[int, State]]:
 def retry(store: Store, entries: Sequence[int], now: float) -> int:
     """Make REFUSED and UNFIT entries READY again; give how many moved. Others are left as they are.
 
+    So are those that no request can hold: of a format that the service does not take, empty, or over the size limit.
     In a ledger that was put back they may have been stored since; then they are unanswered, as all else is.
     """
     moved = 0
     with store.write() as connection:
         about = doubt(connection)
+        most = fact(connection, "max_file_bytes")
         for entry_id in entries:
+            if connection.execute(_CANNOT_BE_SENT, {"entry_id": entry_id, "most": most}).first() is not None:
+                continue
             for before in (State.REFUSED, State.UNFIT):
                 if move(connection, entry_id, before, State.READY, "a person asked for another try", now):
                     moved += 1
@@ -108,6 +112,10 @@ def _refuse_a_held_id(connection: Connection, image_id: str, entry_id: int) -> N
         )
 
 
+_CANNOT_BE_SENT = text("""
+    SELECT 1 FROM entries JOIN photos ON photos.id = entries.photo_id
+    WHERE entries.id = :entry_id AND (photos.type IS NULL OR entries.size = 0 OR entries.size > :most)
+""")
 _SENT_SINCE = text("""
     SELECT 1 FROM sent JOIN requests ON requests.id = sent.request_id
     WHERE sent.entry_id = :entry_id AND requests.sent_at >= :since LIMIT 1

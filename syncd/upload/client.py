@@ -193,7 +193,7 @@ def _lost(outgoing: Outgoing, trouble: BaseException, key: str) -> NotSent | Una
     """Say what a broken connection means. Only what the network never got whole was certainly not stored."""
     cause = _without(key, "the service stopped reading" if outgoing.stalled else explain(trouble))
     if outgoing.complete:
-        return Unanswered(Doubt.NO_ANSWER, f"no answer: {cause}")
+        return Unanswered(Doubt.NO_ANSWER, cause)
     return NotSent(cause)
 
 

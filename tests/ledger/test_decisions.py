@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,9 @@ import pytest
 from syncd.errors import UsageError
 from syncd.ledger.decisions import Verdict, entries_at, held, resolve, retry
 from syncd.ledger.queue import Answer, Receipt
+from syncd.ledger.store import set_fact
 from syncd.lifecycle import Outcome, State
-from syncd.model import PlacePath, Unfit, UnfitCode
+from syncd.model import ImageType, PlacePath, Unfit, UnfitCode
 from tests.fakes.ledgers import ROOT, Ledger, make_ledger, photo, sighting
 
 READY, SENDING, UPLOADED = State.READY, State.SENDING, State.UPLOADED
@@ -22,7 +24,8 @@ IN_STATES = {READY: 1, SENDING: 2, UPLOADED: 3, UNANSWERED: 4, REFUSED: 5, UNFIT
 def ledger(tmp_path: Path) -> Ledger:
     """An entry in each state; its number is in IN_STATES."""
     made = make_ledger(tmp_path, photos=5)
-    made.see(sighting(b"\xff.jpg", photo(6, unfit=Unfit(UnfitCode.EMPTY, "0 bytes"))))
+    cut = replace(photo(6, unfit=Unfit(UnfitCode.DAMAGED, "cut")), type=ImageType.JPEG)
+    made.see(sighting(b"\xff.jpg", cut))
     made.upload(3)
     made.leave_unanswered(4, lookup_at=made.now + 60)
     made.answer(made.claim(5), Answer(Outcome.REJECTED), Receipt(5, REFUSED, "bad picture"))
@@ -44,6 +47,16 @@ def test_retry_of_all_counts_what_moved(ledger: Ledger) -> None:
     assert retry(ledger.store, list(IN_STATES.values()), ledger.tick()) == 2
     assert retry(ledger.store, list(IN_STATES.values()), ledger.tick()) == 0
     assert "a person" in ledger.rows("SELECT reason FROM entries WHERE id = 5")[0].reason
+
+
+def test_retry_leaves_alone_what_no_request_can_hold(ledger: Ledger) -> None:
+    ledger.see(sighting(b"text.jpg", photo(7, unfit=Unfit(UnfitCode.FORMAT, "text"))))
+    ledger.see(sighting(b"large.jpg", photo(8, size=5000), unfit=Unfit(UnfitCode.TOO_LARGE, "5,000 bytes")))
+    with ledger.store.write() as connection:
+        set_fact(connection, "max_file_bytes", 4999)
+    assert retry(ledger.store, [7, 8], ledger.tick()) == 0
+    assert ledger.states()[7] is ledger.states()[8] is UNFIT
+    assert not {7, 8} & set(ledger.due())
 
 
 @pytest.mark.parametrize(
@@ -91,7 +104,7 @@ def test_what_waits_for_a_person_is_named_with_its_place_and_reason(ledger: Ledg
     assert found[5].path == "/photos/IMG_0005.jpg"
     assert found[5].reason == "bad picture"
     assert found[6].path == r"/photos/\xff.jpg"
-    assert found[6].reason == "empty: 0 bytes"
+    assert found[6].reason == "damaged: cut"
     assert held(ledger.store, ()) == []
 
 

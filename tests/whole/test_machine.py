@@ -328,7 +328,7 @@ class SyncMachine(RuleBasedStateMachine):
     def retry(self) -> None:
         rows = self.rig.rows("""
             SELECT entries.id, digest FROM entries JOIN photos ON photos.id = photo_id
-            WHERE state = 'refused' OR (state = 'unfit' AND unfit_code IS NULL)
+            WHERE state IN ('refused', 'unfit')
         """)
         retry(self.rig.store, [row.id for row in rows], self.rig.clock.now())
         for row in rows:

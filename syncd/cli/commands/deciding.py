@@ -35,6 +35,11 @@ def retry(
         else:
             entries = [entry for entry, _ in _entries(settings, store, paths or [])]
         moved = decisions.retry(store, entries, _now())
+    if moved < len(entries):
+        answer(
+            f"{amount(len(entries) - moved, 'photo')} left alone: neither refused nor unfit, or nothing that can be"
+            " sent (empty, larger than max_file_bytes, not a format the service takes); `syncd why FILE` says which"
+        )
     answer(f"{amount(moved, 'photo')} will be tried again, by the daemon or the next `syncd sync`")
     return 0
 
