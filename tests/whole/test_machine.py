@@ -367,6 +367,17 @@ class SyncMachine(RuleBasedStateMachine):
         self.executor = self.rig.executor = StepExecutor(inline=False)
         self.rig.open()
 
+    @rule(name=names, how=st.sampled_from(("restore", "lose and restore", "lose and import")))
+    def work_after_a_backup_and_lose_it(self, name: str, how: str) -> None:
+        """What random steps seldom put together: photos are uploaded of which the backup knows nothing."""
+        self.back_up()
+        self.export()
+        self.write(name, "C", fit=True)
+        self.scan()
+        self.settle(5.0)
+        self.work(8)
+        self.bring_the_ledger_back(how)
+
     # What is true after each step.
 
     @invariant()
