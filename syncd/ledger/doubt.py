@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from sqlalchemy import Connection, text
 
 from syncd.ledger.store import fact, set_fact
+from syncd.model import Look
 
 REASON = "the ledger was put back and does not know the last uploads: it may be stored"
 FACT = "doubt"
@@ -40,9 +41,16 @@ def begin_doubt(connection: Connection, about: Doubt) -> None:
     connection.execute(text("UPDATE roots SET first_scan_at = NULL"))
 
 
-def is_doubtful(about: Doubt | None, modified_at: float | None, *, first_scan: bool) -> bool:
-    """Tell whether a photo that turns up may be stored: its file was, or may have been, there before."""
-    return about is not None and (first_scan or modified_at is None or modified_at < about.since)
+def is_doubtful(about: Doubt | None, look: Look, now: float, *, first_scan: bool) -> bool:
+    """Tell whether a photo that turns up may be stored: its file was, or may have been, there before.
+
+    A copy keeps an old mtime and has a new ctime; what was there has an old ctime, also where a camera's clock set the
+    mtime to a time to come, which says nothing.
+    """
+    if about is None:
+        return False
+    modified, changed = look.mtime_ns / 1e9, look.ctime_ns / 1e9
+    return first_scan or min(modified, changed) < about.since or modified > now
 
 
 def doubt_entry(connection: Connection, entry_id: int, now: float) -> None:

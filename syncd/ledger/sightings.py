@@ -179,7 +179,7 @@ def make_entry(connection: Connection, new: _NewEntry, now: float) -> bool:
         "size": sighting.photo.size,
     }
     unfit = str(sighting.unfit) if sighting.unfit else None
-    doubtful = is_doubtful(doubt(connection), sighting.look.mtime_ns / 1e9, first_scan=new.lane == BACKLOG)
+    doubtful = is_doubtful(doubt(connection), sighting.look, now, first_scan=new.lane == BACKLOG)
     _insert_entry(connection, values, unfit, f"seen at {path_text(sighting.place.path)}", now, doubtful=doubtful)
     return doubtful
 

@@ -90,9 +90,12 @@ def test_b7_an_older_backup_holds_what_may_have_been_uploaded_since(ledger: Ledg
         assert came == [Recorded.DOUBTFUL, Recorded.KNOWN]
         assert states(put_back)[-1] is State.UNANSWERED
         put_back.territory.scanned(ROOT, 1, {}, put_back.tick())
-        new = Look(1000, int((put_back.now + 60) * 1e9), int((put_back.now + 60) * 1e9), 8, 1)
+        new = Look(1000, int(put_back.now * 1e9), int(put_back.now * 1e9), 8, 1)
         assert put_back.see(sighting(b"new.jpg", photo(60), look=new)) == [Recorded.OWED]
         assert put_back.due() == [8], "what is made after it was put back cannot have been uploaded before"
+        for number, mtime, ctime in ((80, put_back.now + 10**6, put_back.now), (81, put_back.now, START - 10)):
+            look = Look(1000, int(mtime * 1e9), int(ctime * 1e9), number, 1)
+            assert put_back.see(sighting(b"%d.jpg" % number, photo(number), look=look)) == [Recorded.DOUBTFUL]
         late = sighting(b"could not be read before.jpg", photo(61), look=old_file(photo(61)))
         assert put_back.see(late) == [Recorded.DOUBTFUL]
         assert reports.status(put_back.store).doubt is not None
