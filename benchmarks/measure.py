@@ -1,0 +1,201 @@
+"""Measure syncd as a whole process, beside what it is compared with: measure.py WHAT [--rounds 3] [--out FILE]
+
+    start        `status` on a ledger of a million, and `--help`, beside `python -c pass`
+    nothing-new  the second `sync` over --files files, beside `find -printf`
+    first-run    the first `sync` of --files small photos, beside the naive loop (naive.py); pace off
+    growth       the second `sync` for 1,000 to --files files: CPU, peak memory, bytes of ledger
+
+The two commands run in turn; what is quoted are medians, and the ratio pair by pair. CPU is user and system time of the
+process and its children, the steadier figure on a machine that others use too; `load` is what the machine was doing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))
+PORT = 8098
+SYNCD = [sys.executable, "-m", "syncd"]
+
+
+@dataclass(frozen=True)
+class Run:
+    wall: float
+    cpu: float
+    peak_mb: float
+
+
+def run(command: Sequence[str]) -> Run:
+    began = time.monotonic()
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
+        assert process.stderr is not None
+        said = process.stderr.read()
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        sys.exit(f"{command} ended with {process.returncode}: {said.decode()[-2000:]}")
+    return Run(time.monotonic() - began, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+
+
+def pairs(rounds: int, one: Callable[[], Run], other: Callable[[], Run]) -> tuple[list[Run], list[Run]]:
+    found = [(one(), other()) for _ in range(rounds)]
+    return [each for each, _ in found], [each for _, each in found]
+
+
+def told(what: str, ours: list[Run], beside: str, theirs: list[Run]) -> dict[str, object]:
+    def middle(runs: list[Run], name: str) -> float:
+        return statistics.median(getattr(each, name) for each in runs)
+
+    row: dict[str, object] = {
+        "what": what,
+        "beside": beside,
+        "wall": round(middle(ours, "wall"), 2),
+        "cpu": round(middle(ours, "cpu"), 2),
+        "peak_mb": round(middle(ours, "peak_mb")),
+        "beside_wall": round(middle(theirs, "wall"), 2),
+        "beside_cpu": round(middle(theirs, "cpu"), 2),
+        "wall_ratio": round(statistics.median(a.wall / b.wall for a, b in zip(ours, theirs, strict=True)), 2),
+        "cpu_ratio": round(statistics.median(a.cpu / b.cpu for a, b in zip(ours, theirs, strict=True)), 2),
+        "load": round(os.getloadavg()[0], 1),
+    }
+    print(json.dumps(row), flush=True)
+    return row
+
+
+def write_photos(library: Path, count: int, kilobytes: int = 20) -> None:
+    """Write distinct JPEGs with EXIF, each of another second: one sample, with another date and other bytes in it."""
+    from syncd.extract.samples import write_sample
+
+    began = datetime(2015, 1, 1)  # noqa: DTZ001 - a camera's wall clock has no zone
+    library.mkdir()
+    sample = library / "sample.jpg"
+    write_sample(sample, taken_at=began, camera_model="Benchmark")
+    jpeg = sample.read_bytes()
+    sample.unlink()
+    written = f"{began:%Y:%m:%d %H:%M:%S}".encode()
+    for number in range(count):
+        taken = began + timedelta(minutes=7 * number)
+        below = library / f"{taken:%Y-%m}"
+        below.mkdir(exist_ok=True)
+        own = jpeg.replace(written, f"{taken:%Y:%m:%d %H:%M:%S}".encode())
+        filling = b""
+        for _ in range(max(1, (kilobytes * 1000 - len(own)) // 60_000 + 1)):
+            size = min(60_000, max(16, kilobytes * 1000 - len(own) - len(filling)))
+            filling += b"\xff\xfe" + (size + 2).to_bytes(2, "big") + os.urandom(size)
+        (below / f"IMG_{number:06d}.jpg").write_bytes(own[:2] + filling + own[2:])
+
+
+def write_config(folder: Path, library: Path) -> Path:
+    (folder / "key").write_text("sk-mavi-benchmark\n")
+    (folder / "key").chmod(0o600)
+    config = folder / "config.toml"
+    config.write_text(f"""
+[api]
+base_url = "http://127.0.0.1:{PORT}/serve/api/v1"
+key_file = "{folder}/key"
+[ledger]
+url = "sqlite:///{folder}/ledger.db"
+[upload]
+pace = "off"
+in_flight = 4
+[watch]
+settle = "0s"
+[[folder]]
+path = "{library}"
+""")
+    return config
+
+
+def start(folder: Path, given: argparse.Namespace) -> None:
+    import make_ledger
+
+    make_ledger.make(given.files, folder / "ledger.db", owed=0.1, root="/photos")
+    config = write_config(folder, Path("/photos"))
+    nothing = [sys.executable, "-c", "pass"]
+    status = [*SYNCD, "--config", str(config), "status"]
+    for what, command in ((f"status, {given.files} photos", status), ("--help", [*SYNCD, "--help"])):
+        run(command)
+        ours, theirs = pairs(given.rounds, lambda command=command: run(command), lambda: run(nothing))
+        told(what, ours, "python -c pass", theirs)
+
+
+def nothing_new(folder: Path, given: argparse.Namespace, files: int | None = None) -> dict[str, object]:
+    import known_ledger
+
+    library = folder / "library"
+    known_ledger.make_bare(library, files or given.files)
+    known_ledger.write(library, folder / "ledger.db")
+    config = write_config(folder, library)
+    sync = [*SYNCD, "--config", str(config), "sync"]
+    find = ["find", str(library), "-printf", "%s %T@ %C@ %i %p\n"]
+    run(sync), run(find)
+    ours, theirs = pairs(given.rounds, lambda: run(sync), lambda: run(find))
+    row = told(f"nothing new, {files or given.files} files", ours, "find -printf", theirs)
+    return row | {"files": files or given.files, "ledger_bytes": (folder / "ledger.db").stat().st_size}
+
+
+def first_run(folder: Path, given: argparse.Namespace) -> None:
+    library, state = folder / "library", folder / "state"
+    state.mkdir()
+    write_photos(library, given.files)
+    config = write_config(folder, library)
+    service = subprocess.Popen([sys.executable, str(HERE / "service.py"), "--port", str(PORT)])
+    time.sleep(1)
+    url = f"http://127.0.0.1:{PORT}/serve/api/v1"
+
+    def ours() -> Run:
+        for old in folder.glob("ledger.db*"):
+            old.unlink()
+        return run([*SYNCD, "--config", str(config), "sync"])
+
+    def naive() -> Run:
+        shutil.rmtree(state)
+        state.mkdir()
+        return run([sys.executable, str(HERE / "naive.py"), url, str(library), str(state)])
+
+    try:
+        one, other = pairs(given.rounds, ours, naive)
+        told(f"first run, {given.files} small photos", one, "naive requests loop", other)
+    finally:
+        service.terminate()
+        service.wait()
+
+
+def growth(folder: Path, given: argparse.Namespace) -> None:
+    rows = []
+    files = 1000
+    while files <= given.files:
+        part = folder / str(files)
+        part.mkdir()
+        rows.append(nothing_new(part, given, files))
+        shutil.rmtree(part)
+        files *= 10
+    if given.out:
+        Path(given.out).write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["start", "nothing-new", "first-run", "growth"])
+    parser.add_argument("--files", type=int, default=100_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--out")
+    arguments = parser.parse_args()
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    work = {"start": start, "nothing-new": nothing_new, "first-run": first_run, "growth": growth}[arguments.what]
+    with tempfile.TemporaryDirectory(prefix="syncd-bench-") as temporary:
+        work(Path(temporary), arguments)
