@@ -22,6 +22,7 @@ LENGTH: Final = struct.Struct("!I")
 MESSAGE_LIMIT: Final = 256 * 1024
 _TEXT_LIMIT: Final = 300
 _DROPPED_LIMIT: Final = 50
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _MOMENT: Final = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}", re.ASCII)
 
 
@@ -182,7 +183,7 @@ class _Fields:
 
 
 def _string(value: object, name: str, limit: int = _TEXT_LIMIT) -> str:
-    if not isinstance(value, str) or len(value) > limit or any("\ud800" <= letter <= "\udfff" for letter in value):
+    if not isinstance(value, str) or len(value) > limit or _SURROGATE.search(value):
         raise ValueError(name)
     return value
 
