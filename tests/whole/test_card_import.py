@@ -45,7 +45,8 @@ def test_from_the_slot_to_safe_to_format_and_uploaded(program: Program, server: 
 
     pending = program.call("card", str(card), "--uploaded", "--json")
     assert pending.code == pending.json["exit_code"] == 75
-    assert pending.json["cards"][0]["uploads"] == {"uploaded": 0, "not uploaded yet": 2, "not to be sent": 1}
+    uploads = pending.json["cards"][0]["uploads"]
+    assert uploads == {"uploaded": 0, "not uploaded yet": 2, "waits for a person": 0, "not to be sent": 1}
     assert program.sync().code == 0
     done = program.call("card", str(card), "--uploaded", "--json")
     assert done.code == 0
