@@ -24,6 +24,6 @@ def test_the_command_hears_of_the_verdict_and_its_failure_is_a_warning(program: 
     program.write_config(more={"notify": {"command": [str(tell)]}})
     program.photo("../card/DCIM/100CANON/a.jpg")
     done = program.call("import", str(tmp_path / "card"), "--label", "my card")
-    assert told.read_text("utf-8").startswith("import-done my card: SAFE TO FORMAT: each of the 1 file")
+    assert told.read_text("utf-8").startswith("import-done my card: SAFE TO FORMAT: its one file has a verified copy")
     assert f"warning: {tell} ended with 3" in done.err
     assert done.code == 0
