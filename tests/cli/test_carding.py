@@ -336,3 +336,24 @@ def test_check_looks_at_where_cards_go(person: Person) -> None:
     ):
         person.write_config(f"[card]\n{more}\n")
         assert word in person.says("check")[1]
+
+
+def test_a_destination_whose_disk_fails_under_it_makes_nothing_safe(person: Person) -> None:
+    """A disk that has less room than it says: what was written to it cannot be synced (EIO of the kernel)."""
+    if shutil.which("mkfs.ext4") is None:
+        pytest.skip("mkfs.ext4 makes the image")
+    for number in range(8):
+        person.photo(f"IMG_{number:04}.JPG", size=2_000_000, seed=number)
+    small, point = person.home / "small", person.library / "disk"
+    with mounted(small, ["mount", "-t", "tmpfs", "-o", "size=10m", "tmpfs", str(small)]):
+        image = small / "disk.img"
+        with image.open("wb") as file:
+            file.truncate(100_000_000)
+        subprocess.run(["mkfs.ext4", "-q", "-O", "^has_journal", str(image)], check=True)
+        with mounted(point, ["mount", "-o", "loop", str(image), str(point)]):
+            told = person.json("import", person.card, "--to", point)["cards"][0]
+            assert told["exit_code"] == 3
+            assert told["counts"]["not copied"] >= 1
+            assert told["counts"]["copied"] + told["counts"]["not copied"] == 8
+            assert any("failed: Input/output error" in one["reason"] for one in told["not_safe"])
+            assert not list(point.rglob("*.part"))
