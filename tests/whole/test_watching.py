@@ -297,3 +297,19 @@ def test_w17_what_arrives_in_the_middle_of_a_long_scan_is_served_at_once(rig: Ri
         rig.reader.meanwhile = None
         daemon.has(202)
     assert set(rig.service.billed().values()) == {1}
+
+
+def test_w17_what_comes_behind_the_back_of_a_scan_is_not_gone(rig: Rig) -> None:
+    rig.write("2024/comes back.jpg", photo_bytes("comes back"))
+    rig.scan()
+    (rig.root / "2024" / "comes back.jpg").unlink()
+    rig.write("2024/old.jpg", photo_bytes("read while the other comes back"))
+
+    def come_back() -> None:
+        rig.reader.meanwhile = None
+        rig.write("2024/comes back.jpg", photo_bytes("comes back"))
+
+    rig.reader.meanwhile = come_back
+    rig.scan()
+    assert set(rig.states()) == {"2024/old.jpg", "2024/comes back.jpg"}
+    assert rig.voice.count(Said.GONE) == 0
