@@ -22,7 +22,7 @@ from tests.whole.test_watching import running
 
 HOUR = 3600.0
 DAY = 24 * HOUR
-PHOTOS = 120
+PHOTOS = 60
 
 
 @pytest.fixture
@@ -120,7 +120,7 @@ def test_b13_a_service_that_takes_its_time_is_not_hurried(rig: Rig) -> None:
 
 
 def test_b13_the_budget_of_a_day_holds_across_restarts_and_midnights(rig: Rig) -> None:
-    rig.upload = replace(rig.upload, daily_uploads=50)
+    rig.upload = replace(rig.upload, daily_uploads=25)
     rig.restart()
     stored: Counter[tuple[int, int]] = Counter()
     for _ in range(4 * 24):
@@ -133,9 +133,9 @@ def test_b13_the_budget_of_a_day_holds_across_restarts_and_midnights(rig: Rig) -
         assert idle.rest in {Rest.BUDGET, Rest.NOTHING_OWED}
         rig.clock.advance(until - rig.clock.now())
         rig.restart()
-    assert max(stored.values()) == 50
+    assert max(stored.values()) == 25
     assert rig.count(State.UPLOADED) == PHOTOS
-    assert sorted(count for count in stored.values() if count) == [20, 50, 50]
+    assert sorted(count for count in stored.values() if count) == [10, 25, 25]
 
 
 def test_w17_a_burst_of_files_while_uploads_run_arrives_whole_and_once(tmp_path: Path) -> None:
