@@ -1,7 +1,7 @@
 """Lets requests through one by one, as close together as the pace allows and never closer.
 
 What can be done before is done before: the claim, the connection, reading and hashing the first bytes. Then a request
-waits for its turn, so that none of that is lost time between two of them. What counts is the first byte of the body.
+waits for its turn, so that none of that is lost time between two of them. What counts is its first byte.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class Turn:
         self.given_up = ""
         """Why it was not to leave after all."""
         self.left = False
-        """The first byte of its body has left."""
+        """Its first byte has left."""
         self.ready_at = at
 
     def wait(self) -> None:

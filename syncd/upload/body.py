@@ -63,7 +63,7 @@ class Hooks:
     completing: Callable[[], None]
     """Called right before the request can become complete; it does not become complete unless this returns."""
     leaving: Callable[[], None] | None = None
-    """Called right before the first byte of the body leaves."""
+    """Called right before the first byte of the request leaves."""
     cancel: threading.Event | None = None
     """Once it is set, the request is given up, unless `completing` has returned."""
     passing: Callable[[int], float] | None = None
@@ -86,6 +86,7 @@ class Body:
         self._pieces = self._produce()
         self._rest = memoryview(b"")
         self._waited = False
+        self._left = False
         self.handed_out = 0
 
     def __len__(self) -> int:
@@ -97,18 +98,27 @@ class Body:
         """Whether every byte was handed out: from here on the service may have the whole request."""
         return self.handed_out == self._length
 
+    def prepare(self) -> None:
+        """Get the first bytes ready and let the caller have the request wait; on return its head may leave.
+
+        GivenUpError: it must not become complete.
+        """
+        if not self._rest:
+            self._rest = memoryview(next(self._pieces, b""))
+        if not self._left:
+            self._left = True
+            self._call(self._hooks.leaving)
+
     def read(self, size: int = -1) -> memoryview:
         """Hand out at most `size` bytes (all that are at hand if negative); nothing at the end.
 
         GivenUpError: the request must not become complete.
         """
         if not self._rest:
-            self._rest = memoryview(next(self._pieces, b""))
+            self.prepare()
         piece = self._rest if size < 0 else self._rest[:size]
         self._rest = self._rest[len(piece) :]
         self._hold_back(len(piece))
-        if self.handed_out == 0:
-            self._call(self._hooks.leaving)
         self.handed_out += len(piece)
         return piece
 

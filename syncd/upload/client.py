@@ -125,7 +125,7 @@ class Client:
 
         `completing` is called right before the request can become complete: what it raises comes out of here, and the
         request stays incomplete. `waiting` is called once connected, before anything else is, and may wait; `leaving`
-        is called right before the first byte of the body leaves. `cancel` gives the request up
+        is called right before the first byte leaves. `cancel` gives the request up
         as long as it is not complete; once it is, its answer is awaited.
         """
         key = self._key()

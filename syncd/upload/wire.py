@@ -33,6 +33,9 @@ SOCKET_OPTIONS: Final = [
 class Readable(Protocol):
     """A body: what `Body` is."""
 
+    def prepare(self) -> None:
+        """Return when the request may leave."""
+
     def read(self, size: int = -1) -> memoryview:
         """Hand out the next bytes; none at the end."""
 
@@ -116,6 +119,10 @@ class Outgoing:
                     # Not SSLSocket.shutdown: it would drop the TLS layer under the thread that is writing.
                     socket.socket.shutdown(self._sock, socket.SHUT_RDWR)
 
+    def prepare(self) -> None:
+        """Return when the request may leave, its head included: a service that limits requests counts that."""
+        self._body.prepare()
+
     def read(self, size: int = -1) -> memoryview:
         """Hand out the next bytes (BrokenPipeError: there is an answer to read instead)."""
         if self._body.complete:
@@ -193,6 +200,7 @@ class PlainConnection(urllib3.connection.HTTPConnection):
         body.attach(self.sock)
         self.timeout = self._patience = body.patience
         self._watched = body.watched
+        body.prepare()
         try:
             super().request(*arguments, **options)
         except OSError as error:

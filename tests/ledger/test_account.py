@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from syncd.ledger.account import difference, keep
-from tests.fakes.ledgers import Ledger
+from tests.fakes.ledgers import Ledger, photo, sighting
 
 URL, KEY = "https://api.example/v1", "sk-mavi-sentinel-91c2"
 
@@ -13,6 +13,14 @@ URL, KEY = "https://api.example/v1", "sk-mavi-sentinel-91c2"
 def test_the_first_account_becomes_the_ledgers_own(ledger: Ledger) -> None:
     assert difference(ledger.store, URL, KEY) is None
     assert difference(ledger.store, URL, KEY) is None
+
+
+def test_the_first_key_may_have_had_a_slip_as_long_as_nothing_is_stored(ledger: Ledger) -> None:
+    ledger.see(sighting(b"a.jpg", photo(1)))
+    assert difference(ledger.store, URL, "sk-mavi-slip") is None
+    assert difference(ledger.store, URL, KEY) is None
+    ledger.claim(1)
+    assert difference(ledger.store, URL, "sk-mavi-slip") is not None, "this one may be stored"
 
 
 @pytest.mark.parametrize(
@@ -27,6 +35,8 @@ def test_the_first_account_becomes_the_ledgers_own(ledger: Ledger) -> None:
 def test_another_account_is_told_until_a_person_says_that_it_is_the_same(
     ledger: Ledger, url: str, key: str, words: tuple[str, ...]
 ) -> None:
+    ledger.see(sighting(b"a.jpg", photo(1)))
+    ledger.upload(1)
     difference(ledger.store, URL, KEY)
     for _ in range(2):
         told = difference(ledger.store, url, key)
@@ -49,5 +59,7 @@ def test_p2_the_ledger_holds_a_salted_hash_and_never_the_key(ledger: Ledger) -> 
 
 
 def test_a_key_that_is_no_text_can_be_told_apart_as_well(ledger: Ledger) -> None:
+    ledger.see(sighting(b"a.jpg", photo(1)))
+    ledger.upload(1)
     assert difference(ledger.store, URL, "sk-\udcff") is None
     assert difference(ledger.store, URL, "sk-\udcfe") is not None

@@ -417,6 +417,23 @@ def test_b10_the_request_is_incomplete_until_completing_has_returned(
     assert 0 < read < declared
 
 
+def test_a_request_that_waits_for_its_turn_shows_the_service_nothing(
+    server: FaultServer, make_client: MakeClient, make_file: MakeFile
+) -> None:
+    """A service that limits requests counts the head: it must not come before the turn."""
+    seen: list[int] = []
+
+    def waiting() -> None:
+        time.sleep(0.1)  # whatever has left by now, it must be nothing
+        seen.append(len(server.uploads))
+
+    for size in (10, BIG):
+        file = make_file(os.urandom(size))
+        reply = make_client(server.base_url).send(METADATA, [file], completing=nothing, waiting=waiting)
+        assert isinstance(reply, Stored)
+    assert seen == [0, 1]
+
+
 @pytest.mark.parametrize("error", [OSError("disk full"), RuntimeError("ledger"), TimeoutError("locked")])
 def test_what_completing_raises_comes_out_and_nothing_is_complete(
     error: Exception, server: FaultServer, make_client: MakeClient, make_file: MakeFile

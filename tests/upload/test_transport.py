@@ -118,6 +118,7 @@ def test_h1_an_early_rejection_over_tls_is_read_when_the_connection_breaks(
     def reject(conn: ssl.SSLSocket) -> None:
         conn.recv(1000)
         conn.sendall(b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n")
+        time.sleep(0.05)  # the answer is there before the end
 
     reply = send(make_client(start_tls(reject).base_url, ca_file=certificate[0]), make_file, BIG)
     assert isinstance(reply, BadRequest)
