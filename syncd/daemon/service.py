@@ -17,8 +17,8 @@ from typing import Final, Protocol
 
 from syncd.daemon.herald import Herald
 from syncd.daemon.pipeline import Pipeline
-from syncd.daemon.rest import Idle
-from syncd.daemon.standing import Rate, sentence
+from syncd.daemon.rest import Idle, Rest
+from syncd.daemon.standing import AT_WORK, Rate, sentence
 from syncd.daemon.vigil import INTAKE, UPLOADS
 from syncd.daemon.voice import Said
 from syncd.errors import HungError
@@ -187,6 +187,7 @@ class _Dispatching:
         self._told: object = None
         self._line = ""
         self._count_at = 0.0
+        self._told_rest: Rest | None = None
         self._wishes_at = float("-inf")
 
     def until_it_ends(self) -> Ending:
@@ -210,9 +211,10 @@ class _Dispatching:
         """Say how things stand; counted again only where something has happened since, and not all the time."""
         pipeline = self._pipeline
         begun = pipeline.clock.monotonic()
-        if begun < self._count_at:
+        rest = self._idle.rest if self._idle is not None and self._idle.rest not in AT_WORK else None
+        if begun < self._count_at and rest is self._told_rest:
             return self._line
-        rest = self._idle.rest if self._idle is not None else None
+        self._told_rest = rest
         tally = pipeline.intake.tally
         happened = (dict(pipeline.dispatch.outcomes), dict(tally.recorded), tally.gone, set(tally.absent), rest)
         if happened != self._told:

@@ -18,7 +18,8 @@ from syncd.upload.pace import Gate
 RATE_OVER: Final = 300.0
 """Seconds over which the rate of uploads is measured."""
 _LONGEST_REASON: Final = 120
-_AT_WORK: Final = frozenset({Rest.UNDER_WAY, Rest.PACE, Rest.LINGER})
+AT_WORK: Final = frozenset({Rest.UNDER_WAY, Rest.PACE, Rest.LINGER})
+"""Reasons to rest that are a part of the work."""
 
 
 class Rate:
@@ -52,7 +53,7 @@ class Waiting:
 
 def waiting(idle: Idle, gate: Gate, now: float) -> Waiting | None:
     """Say why owed photos wait; None where they do not, or where none is owed."""
-    if idle.rest in _AT_WORK or idle.rest is Rest.NOTHING_OWED:
+    if idle.rest in AT_WORK or idle.rest is Rest.NOTHING_OWED:
         return None
     if idle.rest is Rest.PAUSED and gate.pause is not None:
         reason = printable(gate.pause.reason, _LONGEST_REASON)

@@ -11,7 +11,7 @@ from syncd.figures import clock_time
 from syncd.ledger.wishes import PersonPause
 from syncd.settings import Hours, OnMetered, UploadSettings
 
-_ASK_EVERY: Final = 0.5
+_ASK_EVERY: Final = 0.1
 """Seconds between two looks for a person's pause: a fast queue must not ask before each request."""
 _MINUTE: Final = 60.0
 _LONGEST_GAP: Final = 180
