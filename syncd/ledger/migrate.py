@@ -113,6 +113,8 @@ def backup(source: Path, target: Path) -> None:
         partial.touch(mode=0o600)
         with closing(connect(source, "ro")) as origin, closing(connect(partial, "rw")) as copy:
             origin.backup(copy)
+            # One file, that leaves no others beside it when it is looked at.
+            copy.execute("PRAGMA journal_mode=DELETE")
         partial.replace(target)
     except (sqlite3.Error, OSError) as error:
         with suppress(OSError):

@@ -129,7 +129,7 @@ def _doubt(connection: Connection, ledger: Path, own: Mark, *, complete: bool, n
             made = None if inherited.made is None else max(made, inherited.made)
     if complete and made is not None and made > own.requests:
         raise LedgerError(
-            f"it is not complete: it knows {own.requests} requests, {made} were made",
+            f"it is not complete: it knows {own.requests} requests, and more were made, or may have been ({made})",
             hint="Nothing was changed. Without --complete, what may have been uploaded since is held, not sent again; "
             "`syncd ledger believe` ends that.",
         )

@@ -17,7 +17,7 @@ import pytest
 from sqlalchemy import text
 
 from syncd.errors import LedgerError
-from syncd.ledger.guard import MarkFile
+from syncd.ledger.guard import MarkFile, integrity
 from syncd.ledger.migrate import backup, open_for_reading, open_for_single_moves, open_ledger, revision
 from syncd.ledger.schema import REVISION
 from syncd.ledger.store import Store, connect, set_fact
@@ -244,6 +244,8 @@ def test_a_backup_is_whole_private_and_replaces_in_one_step(tmp_path: Path) -> N
         target.write_bytes(b"an older backup")
         backup(ledger.path, target)
         assert target.stat().st_mode & 0o777 == 0o600
+        assert integrity(target, thorough=True) == []
+        assert [path.name for path in tmp_path.glob("backup*")] == ["backup.db"], "looking at it leaves nothing beside"
     with Ledger(open_ledger(target, now=START)) as copy:
         assert list(copy.states().values()).count(State.UPLOADED) == 1
     with pytest.raises(LedgerError, match="could not be copied"):
