@@ -238,10 +238,14 @@ _ROOTS = text("""
         WHERE folders.root_id = roots.id AND places.gone_at IS NULL) AS has_places
     FROM roots WHERE NOT dropped ORDER BY path
 """)
+# One look into an index for each folder: grouping the places would sort the whole library, in memory.
 _SAMPLE = text("""
-    SELECT folders.path AS folder, min(places.name) AS name
-    FROM roots JOIN folders ON folders.root_id = roots.id JOIN places ON places.folder_id = folders.id
-    WHERE roots.path = :root AND places.gone_at IS NULL GROUP BY folders.id LIMIT :most
+    SELECT folder, name FROM (
+        SELECT folders.path AS folder,
+               (SELECT min(places.name) FROM places
+                WHERE places.folder_id = folders.id AND places.gone_at IS NULL) AS name
+        FROM roots JOIN folders ON folders.root_id = roots.id WHERE roots.path = :root)
+    WHERE name IS NOT NULL LIMIT :most
 """)
 _FIRST_SCAN = text("SELECT first_scan_at FROM roots WHERE path = :root")
 _NEW_FOLDER = text("INSERT INTO folders (root_id, path, text) VALUES (:root_id, :path, :text)")

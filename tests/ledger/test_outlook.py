@@ -36,6 +36,8 @@ ASKED_AT_EVERY_TURN = [
     territory._LOOK,
     territory._FOLDER,
     territory._ASIDE_NAMES,
+    territory._SAMPLE,
+    territory._FOLDERS_IN_USE,
 ]
 COUNTS = [reports._STATES, reports._TOTALS, outlook._ESTIMATE, outlook._LATELY, outlook._OWED]
 
