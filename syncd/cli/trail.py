@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 from syncd.cli.output import duration, local_moment, moment
@@ -33,8 +33,10 @@ def explain(settings: Settings, store: Store, path: bytes) -> Explanation:
     """Tell all that is known of the file at an absolute path, also where that is nothing."""
     place = split(path, [bytes(folder.path) for folder in settings.folders])
     if place is None:
-        reason = "it lies in none of the configured folders"
-        return Explanation([path_text(path), f"  not watched: {reason}"], _json(path, "not watched", reason))
+        state, reason = "not watched", "it lies in none of the configured folders"
+        if any(bytes(folder.path) == path for folder in settings.folders):
+            state, reason = "folder", "it is a watched folder; `syncd why` tells of a file in it"
+        return Explanation([path_text(path), f"  {state}: {reason}"], _json(path, state, reason))
     found = reports.at_place(store, place)
     trails = reports.trail(store, place)
     if found:
@@ -52,10 +54,19 @@ def explain(settings: Settings, store: Store, path: bytes) -> Explanation:
     return Explanation(lines, answer)
 
 
-_NOT_SEEN_YET = ("unknown", "it was not seen yet: the next scan finds it")
+_NOT_SEEN_YET: Final = ("unknown", "it was not seen yet: the next scan finds it")
+_FOLLOWS_NONE: Final = "syncd follows none below a watched folder"
+_BY_KIND: Final[dict[int, tuple[str, str] | None]] = {
+    stat.S_IFREG: None,
+    stat.S_IFDIR: ("folder", "it is a folder; `syncd why` tells of a file"),
+    stat.S_IFLNK: ("ignored", f"it is a symbolic link; {_FOLLOWS_NONE}"),
+}
 
 
 def _why_unknown(settings: Settings, store: Store, place: PlacePath) -> tuple[str, str]:
+    lying = _lying_there(place)
+    if lying is not None:
+        return lying
     folder = next(folder for folder in settings.folders if bytes(folder.path) == place.root)
     ignored = Filter(folder.exclude).why(place.folder, place.name)
     if ignored is not None:
@@ -63,15 +74,32 @@ def _why_unknown(settings: Settings, store: Store, place: PlacePath) -> tuple[st
     for aside, reason, detail in reports.set_aside(store):
         if aside == place:
             return reason, detail
-    path = Path(os.fsdecode(place.path))
-    if path.is_symlink():
-        return "ignored", "it is a symbolic link; syncd follows none below a watched folder"
-    if not path.exists():
-        return "unknown", "there is no such file, and none was seen there"
-    if not path.is_file():
-        return "ignored", "it is not a regular file"
     held = next((held for held in Holds(store).held() if held.root == place.root), None)
     return _NOT_SEEN_YET if held is None else (reports.HELD, f"its folder is held: {held.reason}")
+
+
+def _lying_there(place: PlacePath) -> tuple[str, str] | None:
+    """Say why what lies at a place is nothing that a scan takes; None: it is a file that it may take."""
+    try:
+        mode = os.lstat(place.path).st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return "unknown", "there is no such file, and none was seen there"
+    except OSError as error:
+        return "unknown", f"it cannot be looked at: {error.strerror}; syncd needs the right to enter its folder"
+    link = _link_above(place)
+    if link is not None:
+        return "ignored", f"it lies behind the symbolic link {path_text(link)}; {_FOLLOWS_NONE}"
+    return _BY_KIND.get(stat.S_IFMT(mode), ("ignored", "it is not a regular file"))
+
+
+def _link_above(place: PlacePath) -> bytes | None:
+    """Find the first folder between the root and the file that is a symbolic link."""
+    above = place.root
+    for name in place.folder.split(b"/"):
+        above = os.path.join(above, name)  # noqa: PTH118 - bytes
+        if name and os.path.islink(above):  # noqa: PTH114 - bytes
+            return above
+    return None
 
 
 def _photo_lines(store: Store, place: PlacePath, shown: reports.Listed) -> Iterator[str]:

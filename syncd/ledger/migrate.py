@@ -51,7 +51,10 @@ def open_ledger(path: Path, *, now: float) -> Store:
 
 
 def open_for_reading(path: Path) -> Store:
-    """Open the ledger for a command that only reads. It is neither made nor migrated. Raises LedgerError."""
+    """Open the ledger for a command that only reads. It is neither made nor migrated. Raises LedgerError.
+
+    Like the holder of the lock it refuses one that is not the ledger used last: what it tells would not be true.
+    """
     return _open_as_it_is(path, query_only=True)
 
 
@@ -61,8 +64,10 @@ def open_for_single_moves(path: Path) -> Store:
 
 
 def _open_as_it_is(path: Path, *, query_only: bool) -> Store:
+    mark_file = MarkFile(path)
+    mark = mark_file.read()  # before the ledger: the mark is written after it, and so is never ahead of it
+    _refuse_a_missing_ledger(path, mark)
     if not path.exists():
-        _refuse_a_missing_ledger(path, MarkFile(path).read())
         raise LedgerError(f"there is no ledger at {path} yet", hint="`syncd sync` or `syncd run` makes it.")
     store = Store(path, query_only=query_only)
     try:
@@ -70,10 +75,22 @@ def _open_as_it_is(path: Path, *, query_only: bool) -> Store:
             found = revision(connection)
         _refuse_a_newer_one(path, found)
         _refuse_an_older_one(path, found)
+        if mark is not None:
+            _compare_while_it_is_written(store, mark_file, mark, found)
     except BaseException:
         store.close()
         raise
     return store
+
+
+def _compare_while_it_is_written(store: Store, mark_file: MarkFile, mark: Mark, found: str | None) -> None:
+    """Compare as the holder of the lock does, and once more: a daemon may have been writing the mark just then."""
+    try:
+        _compare_with_mark(store, mark, found)
+    except LedgerError:
+        again = mark_file.read()
+        if again is not None:
+            _compare_with_mark(store, again, found)
 
 
 def revision(connection: Connection) -> str | None:

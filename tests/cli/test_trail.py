@@ -27,7 +27,12 @@ def why(home: Home, name: str) -> Told:
         ("exports/a.jpg", "ignored", "exports"),
         (".hidden.jpg", "ignored", ""),
         ("link.jpg", "ignored", "symbolic link"),
-        ("folder.jpg", "ignored", "not a regular file"),
+        ("folder.jpg", "folder", "a folder"),
+        ("", "folder", "a watched folder"),
+        ("fifo.jpg", "ignored", "not a regular file"),
+        ("linked/new.jpg", "ignored", "behind the symbolic link"),
+        ("new.jpg/inside.jpg", "unknown", "no such file"),
+        ("n" * 300, "unknown", "cannot be looked at"),
         ("slow.jpg", "unsettled", "written"),
         ("locked.jpg", "unreadable", "permission"),
         ("../elsewhere.jpg", "not watched", "none of the configured folders"),
@@ -45,7 +50,9 @@ def test_what_is_no_photo_has_its_reason(home: Home, name: str, state: str, word
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(b"x")
     (home.library / "link.jpg").symlink_to("new.jpg")
+    (home.library / "linked").symlink_to(".")
     (home.library / "folder.jpg").mkdir()
+    os.mkfifo(home.library / "fifo.jpg")
     told = why(home, name)
     assert told.code == 0
     assert (told.json["state"], told.json["image_id"], told.json["entries"]) == (state, None, [])

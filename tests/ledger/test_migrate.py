@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from contextlib import closing
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -69,6 +70,22 @@ def test_an_older_schema_is_left_to_the_holder_of_the_lock(tmp_path: Path) -> No
     for opens in (open_for_reading, open_for_single_moves):
         with pytest.raises(LedgerError, match="earlier version"):
             opens(path)
+
+
+def test_b7_nobody_reads_in_a_ledger_that_is_not_the_one_used_last(tmp_path: Path) -> None:
+    with make_ledger(tmp_path, photos=2) as ledger:
+        path = ledger.path
+        shutil.copy(path, tmp_path / "older.db")
+        ledger.upload(1)
+    mark = MarkFile(path).read()
+    assert mark is not None
+    for name, words in (("older.db", "is older than the one used last"), (None, "is gone, or empty")):
+        path.write_bytes(b"" if name is None else (tmp_path / name).read_bytes())
+        MarkFile(path).write(replace(mark, requests=1))
+        for opens in (open_for_reading, open_for_single_moves):
+            with pytest.raises(LedgerError, match=words) as refused:
+                opens(path)
+            assert "syncd ledger restore" in refused.value.hint
 
 
 def test_there_is_nothing_to_read_before_the_first_sync(tmp_path: Path) -> None:
