@@ -15,25 +15,25 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from syncd.daemon.clock import Clock, local_midnight, next_local_midnight
+from syncd.daemon.inquiries import Findings, Inquiries, Searcher
 from syncd.daemon.line import SMALL_FILE, SMALL_REQUEST, Line
+from syncd.daemon.opening import Opened, Opener, Opening
 from syncd.daemon.planner import Chosen, Labeller, Planner
 from syncd.daemon.receipts import Meaning, Request, given_up, meaning
 from syncd.daemon.rest import Idle, Rest
 from syncd.daemon.turnstile import Turn, Turnstile
 from syncd.daemon.voice import Said, Voice
-from syncd.errors import ReachError
-from syncd.ledger.lookups import Lookups, Pending
+from syncd.ledger.lookups import Lookups
 from syncd.ledger.queue import Claim, Queue
 from syncd.ledger.rows import Owed
-from syncd.lifecycle import BACKOFF_CAP, Outcome, State, backoff
-from syncd.model import Look, PlacePath, RequestMetadata
+from syncd.lifecycle import BACKOFF_CAP, Outcome, State
+from syncd.model import PlacePath, RequestMetadata
 from syncd.settings import UploadSettings
 from syncd.upload import pace
 from syncd.upload.batches import marked
 from syncd.upload.body import SendFile
-from syncd.upload.lookup import Found, Missing, adopt, next_lookup
-from syncd.upload.names import new_marker, wire_name
-from syncd.upload.replies import Doubt, Hit, NotSent, Reply, SearchFailed, Stored, Unanswered
+from syncd.upload.names import new_marker
+from syncd.upload.replies import Doubt, NotSent, Reply, Stored, Unanswered
 
 OLDEST_EVERY: Final = 10
 """Every so many requests takes the longest waiting, so that nothing waits for ever."""
@@ -42,11 +42,7 @@ LINGER: Final = 2.0
 _HEADS: Final = 16
 
 
-Opened = tuple[PlacePath, SendFile]
-"""A file that is open for sending, and where it lies."""
-
-
-class Sender(Protocol):
+class Sender(Searcher, Protocol):
     """The client of the service."""
 
     def send(
@@ -60,18 +56,6 @@ class Sender(Protocol):
         waiting: Callable[[], None] | None = None,
     ) -> Reply:
         """Send one request; never raises for trouble of the network."""
-        ...
-
-    def search(self, marker: str, unique_id: str | None) -> tuple[Hit, ...] | SearchFailed:
-        """Look images up by their marker."""
-        ...
-
-
-class Opener(Protocol):
-    """Opens photos below their roots."""
-
-    def open_photo(self, place: PlacePath) -> tuple[int, Look]:
-        """Open a regular file; the caller closes it. Raises FileNotFoundError or ReachError."""
         ...
 
 
@@ -100,13 +84,6 @@ class Flight:
         return self.departure.turn
 
 
-@dataclass(frozen=True, slots=True)
-class Search:
-    """A look-up under way."""
-
-    pending: Pending
-
-
 class Dispatch:
     """Sends what is owed. Everything that it decides is in the ledger before it happens, or can be decided again."""
 
@@ -132,24 +109,30 @@ class Dispatch:
         turnstile: Turnstile | None = None,
     ) -> None:
         self._queue = queue
-        self._lookups = lookups
+        self._inquiries = Inquiries(
+            lookups=lookups,
+            queue=queue,
+            searcher=sender,
+            executor=executor,
+            settings=settings,
+            clock=clock,
+            voice=voice,
+        )
+        self._opening = Opening(opener=opener, queue=queue, look_again=look_again, clock=clock, rng=rng)
         self._planner = Planner(queue, rules, settings, as_utc=as_utc)
         self._settings = settings
         self._sender = sender
-        self._opener = opener
         self._executor = executor
         self._clock = clock
         self._voice = voice
         self._rng = rng
         self._look_again = look_again
         self._returned = returned or threading.Event()
-        self._unopened: dict[int, int] = {}
         self._intake_busy = intake_busy
         self._answered = answered
         self._shut = shut
         self._gate = pace.Gate.from_json(queue.gate())
         self._flights: dict[Future[Reply], Flight] = {}
-        self._searches: dict[Future[tuple[Hit, ...] | SearchFailed], Search] = {}
         self._left_lock = threading.Lock()
         self._left_at = queue.last_sent_at() or 0.0
         self._turnstile = turnstile or Turnstile(clock.monotonic)
@@ -172,7 +155,7 @@ class Dispatch:
     @property
     def in_flight(self) -> int:
         """How many requests are under way."""
-        return len(self._flights) + len(self._searches)
+        return len(self._flights) + len(self._inquiries)
 
     def probe_now(self) -> None:
         """Let one request try at once, where a pause or an open breaker has it wait."""
@@ -190,12 +173,16 @@ class Dispatch:
         """Settle what came back, and let one request leave; None: call again at once."""
         self._collect()
         if self._returned.is_set():
-            self._try_files_again()
+            self._returned.clear()
+            self._opening.try_again()
         now, monotonic = self._clock.now(), self._clock.monotonic()
         idle = self._nothing_may_leave(now)
         if idle is not None:
             return idle
-        return None if self._look_up(now) else self._upload(now, monotonic)
+        if self._inquiries.ask(now, self._answered):
+            self._set_left(now)
+            return None
+        return self._upload(now, monotonic)
 
     def _nothing_may_leave(self, now: float) -> Idle | None:
         """Tell why neither an upload nor a look-up may leave now."""
@@ -207,7 +194,7 @@ class Dispatch:
         if self._one_waits_for_its_turn():
             return Idle(Rest.UNDER_WAY)
         slot = pace.next_slot(self._gate, self._settings.pace, now)
-        lookup = self._lookups.next_due() if slot > now else None
+        lookup = self._inquiries.next_due() if slot > now else None
         # A look-up goes before what is owed, and is not made ahead.
         return Idle(Rest.PACE, slot) if lookup is not None and lookup <= slot else None
 
@@ -217,7 +204,7 @@ class Dispatch:
             return Idle(Rest.UNDER_WAY)
         due = self._queue.next_due()
         if due is None:
-            return Idle(Rest.NOTHING_OWED, self._lookups.next_due())
+            return Idle(Rest.NOTHING_OWED, self._inquiries.next_due())
         if opening.at > now + self._lead:
             rest = Rest.UNANSWERED if self._gate.unanswered else Rest.BACK_OFF
             return Idle(rest, opening.at - self._lead)
@@ -245,7 +232,7 @@ class Dispatch:
     def _one_waits_for_its_turn(self) -> bool:
         """Tell whether a request is made and has not left yet, so that nobody knows when the next turn is."""
         waits = any(not flight.turn.left for flight in self._flights.values())
-        return bool(self._interval and (waits or self._searches))
+        return bool(self._interval and (waits or self._inquiries))
 
     def _gate_is_shut(self, now: float) -> Idle | None:
         """Tell whether neither uploads nor look-ups may leave: the queue is paused, or the pace has it wait."""
@@ -260,7 +247,7 @@ class Dispatch:
         slot = pace.next_slot(self._gate, self._settings.pace, now)
         if slot - self._lead > now:
             # A look-up that comes later is nothing that a sync would wait for the pace for.
-            lookup = self._lookups.next_due()
+            lookup = self._inquiries.next_due()
             owed = self._queue.next_due() is not None or (lookup is not None and lookup <= slot)
             return Idle(Rest.PACE, slot - self._lead) if owed else Idle(Rest.NOTHING_OWED, lookup)
         return None
@@ -293,7 +280,7 @@ class Dispatch:
                 flight.turn.give_up("another request's answer came between")
 
     def _under_way(self) -> list[Future[Any]]:
-        return [*self._flights, *self._searches]
+        return [*self._flights, *self._inquiries.futures]
 
     def _collect(self) -> None:
         """Settle every request that ended. What one of them raises is raised when the others are settled."""
@@ -310,8 +297,8 @@ class Dispatch:
                 errors.append(error)
         if errors:
             raise errors[0]
-        for search_future in [f for f in self._searches if f.done()]:
-            self._looked_up(self._searches.pop(search_future).pending, search_future.result())
+        for findings in self._inquiries.collect():
+            self._looked_up(findings)
 
     def _send_next(self, most: int, due: float, now: float, departure: Departure) -> Idle | None:
         """Plan around the entries that come first, and send the first batch that need not wait for mates."""
@@ -320,13 +307,13 @@ class Dispatch:
         with self._queue.view():
             chosen, put_off = self._choose(most, now)
         for entry_id in put_off:
-            self._put_off(entry_id, now)
+            self._opening.put_off(entry_id, now)
         if chosen is not None:
             self._launch(chosen, now, departure)
             return None
         if self._lingering:
             return Idle(Rest.LINGER, now + LINGER / 4)
-        lookup = self._lookups.next_due()
+        lookup = self._inquiries.next_due()
         until = max(due, now + 0.05)
         return Idle(Rest.BACK_OFF, until if lookup is None else min(until, lookup))
 
@@ -390,9 +377,9 @@ class Dispatch:
         opened: list[tuple[Owed, Opened]] = []
         try:
             for owed in chosen.batch:
-                found = self._open(owed)
+                found = self._opening.open(owed)
                 if found is None:
-                    self._put_off(owed.entry_id, now)
+                    self._opening.put_off(owed.entry_id, now)
                 else:
                     opened.append((owed, found))
             if opened:
@@ -452,34 +439,6 @@ class Dispatch:
             departure=departure,
         )
 
-    def _open(self, owed: Owed) -> tuple[PlacePath, SendFile] | None:
-        """Open a photo at the first of its places that has it; None where none has."""
-        for place in owed.places:
-            try:
-                fd, look = self._opener.open_photo(place)
-            except (FileNotFoundError, ReachError, OSError):
-                self._look_again(place)
-                continue
-            if look.size == owed.size:
-                name = wire_name(place.name, owed.digest, owed.type)
-                self._unopened.pop(owed.entry_id, None)
-                return place, SendFile(fd, owed.size, owed.digest, name, owed.type.mime)
-            os.close(fd)
-            self._look_again(place)
-        return None
-
-    def _put_off(self, entry_id: int, now: float) -> None:
-        """Try an entry that cannot be sent as it lies later, each time later: it must not stand before others."""
-        tries = self._unopened[entry_id] = self._unopened.get(entry_id, 0) + 1
-        self._queue.defer(entry_id, now + 1.0 + backoff(tries, self._rng))
-
-    def _try_files_again(self) -> None:
-        """Make what could not be opened due at once: a folder that was absent is back."""
-        self._returned.clear()
-        if self._unopened:
-            self._unopened.clear()
-            self._queue.hasten(self._clock.now())
-
     def _settle(self, flight: Flight, reply: Reply) -> None:
         now = self._clock.now()
         reply = self._refuse_known_ids(flight, reply)
@@ -521,48 +480,17 @@ class Dispatch:
             said = _SAID.get(receipt.to) or _SAID_OF_READY.get(what.answer.outcome, Said.NOT_SENT)
             self._voice.say(said, place.path, receipt.image_id or receipt.reason)
 
-    def _look_up(self, now: float) -> bool:
-        pending = self._lookups.due(now)
-        if pending is None:
-            return False
-        self._set_left(now)
-        future = self._executor.submit(self._sender.search, pending.marker, pending.namespace)
-        self._searches[future] = Search(pending)
-        future.add_done_callback(lambda _: self._answered())
-        # Until its answer is there it must not be due again.
-        self._lookups.postpone(pending, now + 2 * self._settings.lookup_after + 300.0)
-        return True
-
-    def _looked_up(self, pending: Pending, answer: tuple[Hit, ...] | SearchFailed) -> None:
+    def _looked_up(self, findings: Findings) -> None:
         now = self._clock.now()
         if self._interval:
             self._set_left(now)  # nobody said when its first byte left
-        if isinstance(answer, SearchFailed):
-            self._lookups.postpone(pending, now + self._settings.lookup_after)
-            if answer.limited or answer.paused is not None:
-                outcome = Outcome.THROTTLED if answer.limited else Outcome.PAUSED
-                said = f"{answer.paused}: {answer.message}" if answer.paused else answer.message
-                answered = pace.Answered(outcome, 0, said, retry_after=answer.retry_after)
-                self._set_gate(pace.after(self._gate, answered, self._settings.pace, now, self._rng))
-            return
-        missing = [Missing(entry_id, name) for entry_id, name in pending.missing]
-        found = [Found(hit.id, hit.name) for hit in answer]
-        adopted = adopt(missing, found, self._queue.held_ids([hit.id for hit in answer]))
-        next_at = next_lookup(pending.lookups + 1, pending.sent_at, self._settings.lookup_after)
-        if next_at is not None:
-            # After a long night off all of them are past: they still keep their distance, for each is billed.
-            next_at = max(next_at, now + self._settings.lookup_after)
-        self._lookups.done(pending, adopted, next_at, now)
-        for entry_id, image_id in adopted.items():
-            self.outcomes[State.UPLOADED] += 1
-            if entry_id in self._unanswered:
-                # It arose in this run, and is settled in it: nobody has to look at it.
-                self._unanswered.remove(entry_id)
-                self.outcomes[State.UNANSWERED] -= 1
-            self._voice.say(Said.FOUND, None, f"image id {image_id}, marker {pending.marker}")
-        rest = len(missing) - len(adopted)
-        if rest and next_at is None and self._settings.unanswered == "resend":
-            self._lookups.resend(pending, now)
+        if findings.complaint is not None:
+            self._set_gate(pace.after(self._gate, findings.complaint, self._settings.pace, now, self._rng))
+        self.outcomes[State.UPLOADED] += len(findings.adopted)
+        # What arose in this run and is settled in it needs nobody to look at it.
+        arose = self._unanswered & findings.adopted.keys()
+        self._unanswered -= arose
+        self.outcomes[State.UNANSWERED] -= len(arose)
 
     def _budget(self, now: float) -> int | None:
         """Count the photos that may still leave today; None: no budget."""
