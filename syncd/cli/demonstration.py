@@ -114,7 +114,7 @@ def _print_sum(result: once.Result, status: reports.Status) -> None:
         f"{amount(status.places, 'file')} with {amount(status.photos, 'distinct photo')}: "
         f"{result.outcomes[State.UPLOADED]} uploaded in {amount(status.requests, 'request')}, "
         f"{status.entries[State.UNFIT]} unfit, "
-        f"{sum(status.ignored.values())} other files ignored"
+        f"{amount(sum(status.ignored.values()), 'other file')} ignored"
         + (f" ({', '.join(f'{n} {r}' for r, n in sorted(status.ignored.items()))})" if status.ignored else "")
     )
 

@@ -63,6 +63,7 @@ def status_json(status: Status, around: Around | None = None) -> dict[str, Any]:
         "ignored": status.ignored,
         "absent": [path_json(root.root) for root in status.absent],
         "held_folders": [path_json(folder.root) for folder in status.held_folders],
+        "unreadable_folders": [path for path, _ in status.unseen],
         "paused": gate.pause.reason if gate.pause else around.paused_by_a_person,
         "waiting": None
         if waiting is None
@@ -95,6 +96,8 @@ def status_lines(status: Status, around: Around | None = None) -> Iterator[str]:
     if ignored:
         reasons = ", ".join(f"{count:,} {printable(reason)}" for reason, count in sorted(status.ignored.items()))
         yield f"ignored: {reasons}"
+    for path, why in status.unseen:
+        yield f"could not be looked into: {printable(path)} ({why}); what is new there is neither counted nor uploaded"
     for root in status.absent:
         yield f"absent since {local_moment(root.since)}: {path_text(root.root)} ({root.reason}); nothing in it is gone"
     for folder in status.held_folders:

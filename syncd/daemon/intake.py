@@ -165,6 +165,7 @@ class Intake:
                 return None
             self._forget_folders(root, visited, unseen)
             self._set_aside_unsettled(path)
+            self.tally.unreadable += self._territory.note_unseen(path, unseen)
             self._territory.scanned(path, root.device, counts, self._clock.now())
         self._voice.say(Said.SCANNED, path, f"{len(visited)} folders")
         filters = self._filters[path]
@@ -275,9 +276,9 @@ class Intake:
         dues = (self._settling.next_due(), self._replacements.next_due())
         return min((due for due in dues if due is not None), default=None)
 
-    def _compare(self, root: Root, below: bytes) -> tuple[set[bytes], set[bytes], Counter[str]]:
+    def _compare(self, root: Root, below: bytes) -> tuple[set[bytes], dict[bytes, str], Counter[str]]:
         visited: set[bytes] = set()
-        unseen: set[bytes] = set()
+        unseen: dict[bytes, str] = {}
         counts: Counter[str] = Counter()
         nested = frozenset(path for path in self._filters if path != root.path)
 
@@ -289,7 +290,7 @@ class Intake:
             visited.add(listing.folder)
             counts.update({str(reason): files for reason, files in listing.ignored.items()})
             if listing.error is not None:
-                unseen.add(listing.folder)
+                unseen[listing.folder] = listing.error
                 self._voice.say(Said.UNREADABLE, _join(root.path, listing.folder), listing.error)
             self._compare_folder(root, listing)
             self._breathe()

@@ -7,15 +7,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Row, text
+from sqlalchemy import Connection, Row, text
 
 from syncd.ledger.doubt import Doubt, doubt
 from syncd.ledger.holds import HELD_FOLDERS, HeldFolder
 from syncd.ledger.rows import capture_of
 from syncd.ledger.store import Store, fact
+from syncd.ledger.territory import UNSEEN
 from syncd.ledger.watchbook import WatchRecord, records
 from syncd.lifecycle import State
 from syncd.model import Capture, PlacePath
+from syncd.printable import path_json
 
 WITHDRAWN = "withdrawn"
 """Shown in place of the state of an entry without a present, wanted place."""
@@ -55,6 +57,8 @@ class Status:
     watching: tuple[WatchRecord, ...] = ()
     doubt: Doubt | None = None
     """What a ledger that was put back does not know."""
+    unseen: tuple[tuple[str, str], ...] = ()
+    """Folders into which the last scan could not look, in the form of JSON, and why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +144,19 @@ def status(store: Store) -> Status:
             gate=fact(connection, "gate"),
             watching=records(connection),
             doubt=doubt(connection),
+            unseen=_unseen(connection),
         )
+
+
+def _unseen(connection: Connection) -> tuple[tuple[str, str], ...]:
+    found: dict[str, dict[str, str]] = fact(connection, UNSEEN) or {}
+    configured = {path_json(row.path) for row in connection.execute(_CONFIGURED)}
+    return tuple(
+        (f"{root.rstrip('/')}/{folder}", why)
+        for root, folders in sorted(found.items())
+        if root in configured
+        for folder, why in folders.items()
+    )
 
 
 def listed(store: Store) -> Iterator[Listed]:
@@ -217,6 +233,7 @@ def _listed(row: Row[Any]) -> Listed:
 
 
 _STATES = text("SELECT state, withdrawn, count(*) AS entries FROM entries GROUP BY state, withdrawn")
+_CONFIGURED = text("SELECT path FROM roots WHERE NOT dropped")
 _ASIDE = text("""
     SELECT aside.reason, count(*) AS files
     FROM aside JOIN folders ON folders.id = aside.folder_id JOIN roots ON roots.id = folders.root_id

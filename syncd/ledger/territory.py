@@ -13,13 +13,16 @@ from sqlalchemy.dialects.sqlite import insert
 
 from syncd.ledger.rows import nanoseconds, signed, unsigned
 from syncd.ledger.schema import aside, ignored, roots
-from syncd.ledger.store import Store
+from syncd.ledger.store import Store, fact, set_fact
 from syncd.model import PlacePath
-from syncd.printable import path_text, printable
+from syncd.printable import path_json, path_text, printable
 
 ARRIVALS: Final = 1
 BACKLOG: Final = 2
+UNSEEN: Final = "unseen"
+"""The fact that names the folders which the last scan could not look into: root -> folder below it -> why."""
 _REMEMBERED_FOLDERS = 4096
+_KEPT_UNSEEN: Final = 300
 
 KnownLook = tuple[int, int, int, int]
 """Size in bytes, mtime and ctime in nanoseconds, inode: what tells that nobody touched a file."""
@@ -129,6 +132,20 @@ class Territory:
             if rows:
                 connection.execute(ignored.insert(), rows)
             self._arrivals.add(root)
+
+    def note_unseen(self, root: bytes, found: Mapping[bytes, str]) -> int:
+        """Record which folders of a root the last whole scan could not look into, and why; give how many are new.
+
+        A few hundred are kept: more of them have one cause.
+        """
+        kept = {path_json(folder): printable(why) for folder, why in sorted(found.items())[:_KEPT_UNSEEN]}
+        with self._store.write() as connection:
+            known = fact(connection, UNSEEN) or {}
+            new = kept.keys() - known.pop(path_json(root), {}).keys()
+            if kept:
+                known[path_json(root)] = kept
+            set_fact(connection, UNSEEN, known or None)
+        return len(new)
 
     def set_absent(self, root: bytes, reason: str | None, now: float) -> None:
         """Record that a root cannot be believed at the moment, and why; None: it is there."""

@@ -66,6 +66,20 @@ def test_a_pause_is_shown_with_its_reason_and_when_it_is_tried_again(ledger: Led
     assert "tries again" not in "\n".join(status_lines(status(ledger.store)))
 
 
+def test_a_folder_that_could_not_be_looked_into_is_named_until_it_can(tmp_path: Path) -> None:
+    with make_ledger(tmp_path, photos=1) as ledger:
+        seen = ledger.territory.note_unseen
+        assert seen(ROOT, {b"a\x1b\xff": "Permission denied", b"b": "Permission denied"}) == 2
+        assert seen(ROOT, {b"a\x1b\xff": "Permission denied"}) == 0, "an old one is no news"
+        assert seen(b"/dropped", {b"c": "Permission denied"}) == 1
+        found = status(ledger.store)
+        assert seen(ROOT, {}) == 0
+        assert status(ledger.store).unseen == ()
+    assert status_json(found)["unreadable_folders"] == ["/photos/a\x1b\udcff"]
+    (line,) = [line for line in status_lines(found) if "looked into" in line]
+    assert r"/photos/a\x1b\xff (Permission denied)" in line
+
+
 def test_an_absent_root_is_shown_and_in_json_as_a_path(tmp_path: Path) -> None:
     with make_ledger(tmp_path, roots=[b"/p\xff"]) as ledger:
         ledger.territory.set_absent(b"/p\xff", "not mounted", ledger.now)

@@ -134,6 +134,23 @@ def test_a_file_that_changes_while_it_is_read_is_read_again(rig: Rig, change: by
     assert rig.rows("SELECT size FROM photos") == [(len(final),)]
 
 
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_folder_that_cannot_be_looked_into_is_named_once_and_loses_nothing(rig: Rig) -> None:
+    path = rig.write("deep/a.jpg", photo_bytes("a"))
+    rig.scan()
+    path.parent.chmod(0)
+    try:
+        rig.scan()
+        rig.scan()
+        assert rig.intake.tally.unreadable == 1
+        assert rig.pipeline.status().unseen[0][0].endswith("/deep")
+        assert rig.pipeline.status().places == 1
+    finally:
+        path.parent.chmod(0o700)
+    rig.scan()
+    assert rig.pipeline.status().unseen == ()
+
+
 def test_a_file_that_cannot_be_read_is_named_and_tried_again(rig: Rig) -> None:
     rig.write("a.jpg", photo_bytes("a"))
     rig.reader.fails = OSError(5, "Input/output error")
