@@ -157,7 +157,8 @@ def _standing(status: Status, around: Around) -> Iterator[str]:
             probe = duration(max(0.0, gate.pause.probe_at - now))
             yield f"  one photo tries again in {probe}, or at the next `syncd sync`"
     elif gate.unanswered:
-        yield f"the last {amount(gate.unanswered, 'request')} got no answer; single photos try until one does"
+        last = "request" if gate.unanswered == 1 else f"{gate.unanswered:,} requests"
+        yield f"the last {last} got no answer; single photos try until one does"
     if status.lookup_at is not None:
         yield f"next look-up of unanswered photos: {local_moment(status.lookup_at)}"
     if status.last_scan_at is not None:

@@ -69,8 +69,8 @@ def sync(pipeline: Pipeline, *, wait: float, stop: threading.Event, wake: thread
     return _result(pipeline, idle, interrupted=stop.is_set())
 
 
-def scan_only(pipeline: Pipeline, *, wait: float, stop: threading.Event, wake: threading.Event) -> None:
-    """Scan and record as a sync does, and send nothing."""
+def scan_only(pipeline: Pipeline, *, wait: float, stop: threading.Event, wake: threading.Event) -> bool:
+    """Scan and record as a sync does, and send nothing. Tell whether something arose that needs a person."""
     scanning = _Scanning(pipeline, wait, stop, wake)
     scanning.start()
     while scanning.alive():
@@ -81,6 +81,10 @@ def scan_only(pipeline: Pipeline, *, wait: float, stop: threading.Event, wake: t
     scanning.end()
     if scanning.error is not None:
         raise scanning.error
+    tally = pipeline.intake.tally
+    return bool(tally.recorded[Recorded.UNFIT] + tally.recorded[Recorded.DOUBTFUL] + tally.unreadable) or bool(
+        tally.held
+    )
 
 
 class _Scanning:

@@ -47,8 +47,9 @@ def sync(
         return _leave_to_the_daemon(settings, dry_run=dry_run, as_json=as_json)
     with _joined(settings, signals, dry_run=dry_run, quiet=as_json) as joined:
         if dry_run:
-            once.scan_only(joined, wait=seconds, stop=signals.stop, wake=signals.wake)
-            return _print_plan(settings, joined.store, as_json=as_json)
+            arose = once.scan_only(joined, wait=seconds, stop=signals.stop, wake=signals.wake)
+            # What it met is recorded, and no news for the sync that follows: so it is said here, as there.
+            return _print_plan(settings, joined.store, as_json=as_json) or (3 if arose else 0)
         with listening(signals):
             result = once.sync(joined, wait=seconds, stop=signals.stop, wake=signals.wake)
         status = joined.status()
