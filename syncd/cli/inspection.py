@@ -122,5 +122,7 @@ def _why_it_stays(place: PlacePath | None, labels: Labels | None, settings: Sett
     """Say why a fit file of a watched folder would not be sent: a rule skips it, or the scan passes it over."""
     if place is None or labels is None or labels.skipped is not None:
         return labels.skipped if labels else None
+    if os.path.islink(place.path):  # noqa: PTH114 - bytes
+        return "it is a symbolic link; syncd follows none below a watched folder"
     folder = next(folder for folder in settings.folders if bytes(folder.path) == place.root)
     return Filter(folder.exclude).why(place.folder, place.name)

@@ -37,6 +37,9 @@ def test_what_would_be_sent_of_files_for_people_and_programs(home: Home, tmp_pat
     (row,) = home.call("inspect", "--json", str(excluded)).json
     assert (row["fit"], row["sha256"] is not None) == (True, True)
     assert "exclude" in row["reason"], "it is a fit photo, and would not be sent"
+    (home.library / "link.jpg").symlink_to(inside)
+    (row,) = home.call("inspect", "--json", str(home.library / "link.jpg")).json
+    assert (row["fit"], "symbolic link" in row["reason"]) == (True, True)
 
     home.configure(f"[upload]\nmax_file_bytes = {inside.stat().st_size - 1}\n")
     (row,) = home.call("inspect", "--json", str(inside)).json
