@@ -43,12 +43,14 @@ class Course:
     now: float
     waiting: str = ""
     """What a person or the hours say, where nothing leaves at the moment."""
+    not_before: float = 0.0
+    """When the gate lets the next request leave, where it makes it wait: the service said so, or does not answer."""
 
     def done_at(self, photos: int, requests: int) -> float | None:
         """Tell when it is done; None where nobody can know."""
         if self.rate is None or self.paused is not None or self.waiting:
             return None
-        return done(photos, requests, self.rate, self.now, next_local_midnight)
+        return done(photos, requests, self.rate, max(self.now, self.not_before), next_local_midnight)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,7 @@ def course(settings: Settings, store: Store, now: float) -> Course:
         gate.pause.reason if gate.pause is not None else None,
         now,
         closed.detail if closed is not None else "",
+        gate.not_before,
     )
 
 

@@ -112,6 +112,16 @@ def test_the_budget_of_a_day_is_a_part_of_it(ledger: Ledger) -> None:
     assert next(iter(plan_lines(plan))).endswith("at 1/s, 10 photos a day")
 
 
+def test_what_the_service_makes_wait_is_not_done_before(ledger: Ledger) -> None:
+    see(ledger, 2, 1000.0)
+    later = time.time() + 3600
+    with ledger.store.write() as connection:
+        set_fact(connection, "gate", Gate(not_before=later).to_json())
+    told = planned(settings(), ledger.store)
+    assert told.now.done_at is not None
+    assert told.now.done_at >= later
+
+
 def test_a_pause_has_no_end_that_could_be_told(ledger: Ledger) -> None:
     see(ledger, 3, 20.0)
     with ledger.store.write() as connection:
