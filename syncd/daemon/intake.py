@@ -6,24 +6,22 @@ with the ledger.
 
 from __future__ import annotations
 
-import os
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC
-from typing import Final, Protocol
+from typing import Final, assert_never
 
 from syncd.daemon.clock import Clock
+from syncd.daemon.reading import Changed, Labeller, Reader, Reading, Stopped, Unreadable, Vanished
 from syncd.daemon.replacements import MOST, Replacements
 from syncd.daemon.voice import Said, Voice
-from syncd.errors import NotNowError, ReachError
+from syncd.errors import ReachError
 from syncd.ledger.holds import Holds
-from syncd.ledger.sightings import Recorded, Sighting, Sightings, too_large
+from syncd.ledger.sightings import Recorded, Sighting, Sightings
 from syncd.ledger.territory import AsideReason, RootRecord, Territory
-from syncd.model import Capture, Labels, Look, Photo, PlacePath
+from syncd.model import Look, PlacePath
 from syncd.printable import path_text
-from syncd.upload.batches import group_key
 from syncd.watch.filters import Filter
 from syncd.watch.reach import Root, split
 from syncd.watch.scan import Absent, FolderListing, presence, walk
@@ -41,27 +39,6 @@ _DEEPEST: Final = 2
 """A scan is interrupted for a folder that appeared, and that for single files; those are quick."""
 _HINTED_WITHIN: Final = 60.0
 """Seconds: a change younger than this may still be hinted at, and is not yet missed."""
-_TOMORROW: Final = 24 * 3600.0
-
-
-class Reader(Protocol):
-    """Reads a photo from an open file; the extraction worker stands behind it."""
-
-    def extract(self, fd: int, *, stop: Callable[[], bool] | None = None) -> Photo:
-        """Give digests, type, fitness and capture; raises OSError where the file cannot be read."""
-        ...
-
-    def retire_if_idle(self) -> None:
-        """Let the worker go where it has not been needed for a while."""
-        ...
-
-
-class Labeller(Protocol):
-    """The folder rules."""
-
-    def labels(self, place: PlacePath, capture: Capture) -> Labels:
-        """Give what the rules say of a place."""
-        ...
 
 
 @dataclass(slots=True)
@@ -103,9 +80,10 @@ class Intake:
         self._holds = holds
         self._filters = filters
         self._reader = reader
-        self._rules = rules
+        self._reading = Reading(
+            reader=reader, rules=rules, max_file_bytes=max_file_bytes, clock=clock, stop=stop.is_set
+        )
         self._settling = settling
-        self._max_file_bytes = max_file_bytes
         self._clock = clock
         self._voice = voice
         self._stop = stop
@@ -365,57 +343,32 @@ class Intake:
 
     def _admit(self, root: Root, place: PlacePath, look: Look, *, is_known: bool) -> None:
         """Read a settled file and have it recorded, unless it changed in between."""
-        try:
-            fd, opened = root.open_photo(place)
-        except FileNotFoundError:
-            self._gone([place])
-            return
-        except ReachError as error:
-            self._put_unreadable(place, error.message)
-            return
-        try:
-            photo = self._reader.extract(fd, stop=self._stop.is_set)
-            after = os.fstat(fd)
-        except NotNowError:
-            return
-        except OSError as error:
-            self._put_unreadable(place, f"reading failed: {error.strerror or error}")
-            return
-        finally:
-            os.close(fd)
-        read = Look(after.st_size, after.st_mtime_ns, after.st_ctime_ns, after.st_ino, after.st_dev)
-        if not opened == read == look or photo.size != read.size:
-            # Its times may be old enough by now: without a wait nobody would look at it before the next scan.
-            self._settling.wait_anew(place, read, self._clock.monotonic())
-            return
-        sighting = self._sighting(place, look, photo)
-        monotonic = self._clock.monotonic()
+        match self._reading.read(root, place, look):
+            case Sighting() as sighting:
+                self._take_in(sighting, is_known=is_known)
+            case Vanished():
+                self._gone([place])
+            case Unreadable(why):
+                self._put_unreadable(place, why)
+            case Changed(now):
+                # Its times may be old enough by now: without a wait nobody would look at it before the next scan.
+                self._settling.wait_anew(place, now, self._clock.monotonic())
+            case Stopped():
+                pass
+            case unexpected:
+                assert_never(unexpected)
+
+    def _take_in(self, sighting: Sighting, *, is_known: bool) -> None:
+        root, monotonic = sighting.place.root, self._clock.monotonic()
         if (
             is_known
-            and not self._replacements.allowed(place.root, monotonic)
+            and not self._replacements.allowed(root, monotonic)
             and self._sightings.puts_another_picture(sighting)
         ):
             if self._replacements.keep(sighting, monotonic):
-                self._hold(place.root)
+                self._hold(root)
             return
         self._keep(sighting)
-
-    def _sighting(self, place: PlacePath, look: Look, photo: Photo) -> Sighting:
-        labels = self._rules.labels(place, photo.capture)
-        unfit = photo.unfit
-        if unfit is None and photo.size > self._max_file_bytes:
-            unfit = too_large(photo.size, self._max_file_bytes)
-        now = self._clock.now()
-        return Sighting(
-            place=place,
-            look=look,
-            photo=photo,
-            unfit=unfit,
-            namespace=labels.namespace,
-            unwanted=labels.skipped,
-            order_at=order_at(photo.capture, look, now),
-            group_key=group_key(photo.capture),
-        )
 
     def _keep(self, sighting: Sighting) -> None:
         if not self._pending:
@@ -536,15 +489,6 @@ class Intake:
             self._voice.say(Said.EDIT, path, "the same picture as before, it is not uploaded again")
         else:
             self._voice.say(Said.KNOWN, path, "")
-
-
-def order_at(capture: Capture, look: Look, now: float) -> float:
-    """Give what the backlog is sorted by: the capture time as if it were UTC; mtime where it is undated or to come."""
-    if capture.taken_at is not None:
-        taken = capture.taken_at.replace(tzinfo=UTC).timestamp()
-        if taken <= now + _TOMORROW:
-            return taken
-    return look.mtime_ns / 1e9
 
 
 def _join(root: bytes, folder: bytes) -> bytes:

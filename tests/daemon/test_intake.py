@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from syncd.daemon.intake import order_at
+from syncd.daemon.reading import order_at
 from syncd.daemon.voice import Said
 from syncd.ledger.reports import set_aside, status
 from syncd.ledger.sightings import Recorded
