@@ -11,7 +11,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
 
 from syncd.daemon.clock import Clock, local_midnight, next_local_midnight
@@ -449,7 +449,8 @@ class Dispatch:
             what = given_up(flight.request, flight.turn.given_up, now)
         else:
             what = meaning(flight.request, reply, now, self._rng)
-            self._gate = pace.after(self._gate, what.gate, self._settings.pace, now, self._rng)
+            heard = replace(what.gate, left_at=flight.departure.at)
+            self._gate = pace.after(self._gate, heard, self._settings.pace, now, self._rng)
         self._queue.settle(flight.request_id, what.answer, what.receipts, self._gate.to_json(), now)
         self._tell(flight, what)
         self._give_up_what_must_not_leave(now)

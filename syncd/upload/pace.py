@@ -6,6 +6,7 @@ everything that leaves: the pace, the breaker after unanswered requests, the bac
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -120,7 +121,7 @@ def by_the_clock(gate: Gate, now: float) -> Gate:
     """Give the gate without times that the clock, since it was set back, would make it wait for for years."""
     pause = gate.pause
     if pause is not None and pause.probe_at is not None:
-        pause = replace(pause, probe_at=min(pause.probe_at, now + PAUSE_CAP))
+        pause = replace(pause, since=min(pause.since, now), probe_at=min(pause.probe_at, now + PAUSE_CAP))
     return replace(gate, left_at=min(gate.left_at, now), not_before=min(gate.not_before, now + PAUSE_CAP), pause=pause)
 
 
@@ -141,6 +142,8 @@ class Answered:
     """The service named the most files that it takes."""
     file_at_fault: bool = False
     """A request of one file was refused for good."""
+    left_at: float = math.inf
+    """When the request left. What left before a pause began says nothing about its reason."""
 
 
 def after(  # noqa: PLR0911  (one return for each outcome)
@@ -163,14 +166,14 @@ def after(  # noqa: PLR0911  (one return for each outcome)
             if answer.retry_after is not None:
                 wait = max(answer.retry_after, wait)
             # It says nothing of what a pause is about: that goes on, and the probe comes again.
-            gate = replace(_responsive(gate), pause=gate.pause)
+            gate = replace(_responsive(gate, answer), pause=gate.pause)
             return replace(gate, interval=slower, quiet=0, throttles=run, not_before=now + wait)
         case Outcome.PAUSED:
             return paused(gate, answer.message, now)
         case Outcome.CHANGED:
             return gate
         case Outcome.STORED:
-            return _eased(replace(_responsive(gate), refusals=0, refusal=""), pace)
+            return _eased(replace(_responsive(gate, answer), refusals=0, refusal=""), pace)
         case Outcome.REJECTED:
             return _after_rejection(gate, answer, now)
 
@@ -217,13 +220,15 @@ def probe_now(gate: Gate, now: float) -> Gate:
     return replace(gate, pause=pause, not_before=min(gate.not_before, now), failures=0)
 
 
-def _responsive(gate: Gate) -> Gate:
+def _responsive(gate: Gate, answer: Answered) -> Gate:
     """Close the breaker and end failures and pause: the service answered something that it documents.
 
-    A pause that only a person ends stays: what was under way when it began says nothing about it.
+    A pause that only a person ends stays, and so does one that began after the answered request had left: with two
+    under way, one may be stored while the other is told that there are no credits.
     """
-    held = gate.pause if gate.pause is not None and gate.pause.probe_at is None else None
-    return replace(gate, unanswered=0, failures=0, throttles=0, not_before=0.0, pause=held)
+    pause = gate.pause
+    stays = pause is not None and (pause.probe_at is None or answer.left_at < pause.since)
+    return replace(gate, unanswered=0, failures=0, not_before=0.0, pause=pause if stays else None)
 
 
 def _slower(gate: Gate, pace: float | None) -> float:
@@ -241,7 +246,7 @@ def _eased(gate: Gate, pace: float | None) -> Gate:
 
 
 def _after_rejection(before: Gate, answer: Answered, now: float) -> Gate:
-    gate = _responsive(before)
+    gate = _responsive(before, answer)
     if answer.batch_cap is not None:
         return replace(gate, batch_cap=answer.batch_cap)
     if not answer.file_at_fault:

@@ -216,6 +216,15 @@ def test_an_answer_ends_a_pause_but_not_one_for_a_person(outcome: Outcome) -> No
     assert answered(HELD, outcome).pause == HELD.pause
 
 
+def test_b12_an_answer_to_what_left_before_the_pause_does_not_end_it() -> None:
+    gate = paused(Gate(), "no credits", NOW)
+    early, late = (Answered(Outcome.STORED, 1, left_at=at) for at in (NOW - 0.1, NOW + 0.1))
+    rng = random.Random(1)
+    assert after(gate, early, None, NOW + 1.0, rng).pause == gate.pause
+    assert after(gate, late, None, NOW + 1.0, rng).pause is None
+    assert after(by_the_clock(gate, NOW - HOUR), replace(late, left_at=NOW - HOUR + 1), None, NOW, rng).pause is None
+
+
 @pytest.mark.parametrize(
     "outcome", [Outcome.UNANSWERED, Outcome.THROTTLED, Outcome.NOT_SENT, Outcome.CHANGED], ids=lambda each: each.value
 )
