@@ -9,8 +9,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
+from syncd.daemon.dispatch import Sender
 from syncd.model import RequestMetadata
 from syncd.upload.body import SendFile
 from syncd.upload.replies import Hit, Reply, SearchFailed
@@ -59,27 +60,6 @@ class Vigil:
         now = self._monotonic()
         with self._lock:
             return [Overdue(worker, now - heard) for worker, (heard, due) in self._heard.items() if due < now]
-
-
-class Sender(Protocol):
-    """The client of the service."""
-
-    def send(
-        self,
-        metadata: RequestMetadata,
-        files: Sequence[SendFile],
-        *,
-        completing: Callable[[], None],
-        leaving: Callable[[], None] | None = None,
-        cancel: threading.Event | None = None,
-        waiting: Callable[[], None] | None = None,
-    ) -> Reply:
-        """Send one request; never raises for trouble of the network."""
-        ...
-
-    def search(self, marker: str, unique_id: str | None) -> tuple[Hit, ...] | SearchFailed:
-        """Look images up by their marker."""
-        ...
 
 
 class WatchedSender:
