@@ -6,6 +6,7 @@ One call is at most one request, to the configured base URL. The key is in no me
 from __future__ import annotations
 
 import json
+import re
 import secrets
 import threading
 import time
@@ -38,7 +39,8 @@ from syncd.upload.wire import Outgoing
 _UPLOAD_LIMIT: Final = 1 << 20
 _SEARCH_LIMIT: Final = 4 << 20
 _TOP_K: Final = 100
-_LATIN_1: Final = 256
+_KEY: Final = re.compile(r"[!-~\xa1-\xac\xae-\xff]+")
+"""What is printable in Latin-1, without spaces."""
 _HELD_BACK: Final = "the answer repeats the API key and is not shown"
 _BAD_KEY: Final = (
     "the API key is empty, or holds spaces or characters that no header can carry; put it right in api.key_file"
@@ -221,4 +223,4 @@ def _without(key: str, message: str) -> str:
 
 
 def _fits_a_header(key: str) -> bool:
-    return bool(key) and all(each.isprintable() and each != " " and ord(each) < _LATIN_1 for each in key)
+    return _KEY.fullmatch(key) is not None

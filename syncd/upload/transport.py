@@ -6,9 +6,9 @@ within limits of time and size; what is left of a broken one is kept, for its st
 
 from __future__ import annotations
 
+import functools
 import http.client
 import ssl
-import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,6 @@ import urllib3
 from requests.adapters import DEFAULT_CA_BUNDLE_PATH, HTTPAdapter
 
 from syncd.errors import ConfigError
-from syncd.upload.body import CHUNK
 from syncd.upload.envelope import printable
 from syncd.upload.wire import POOLS, SOCKET_OPTIONS, Outgoing
 
@@ -31,8 +30,6 @@ TROUBLE: Final = (
     UnicodeError,
 )
 """Whatever the network can do to a request."""
-_PORTION: Final = 64 * 1024
-_BLOCK: Final = 4 * CHUNK
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +49,8 @@ class Transport(HTTPAdapter):
         self._proxies = {"http": proxy, "https": proxy} if proxy else {}
         encrypted = proxy.startswith("https:") or any(target.startswith("https:") for target in self._targets)
         self._tls = _tls_context(ca_file) if encrypted else None
+        self._pools: dict[str, Any] = {}
+        self._lines: dict[str, str] = {}
         super().__init__()
 
     def post(
@@ -64,13 +63,13 @@ class Transport(HTTPAdapter):
         if url not in self._targets:
             raise ValueError("a request to a place that is not configured")
         request: Any = requests.PreparedRequest()
-        request.method, request.url, request.body, request.headers = "POST", url, body, headers
-        response = self.send(request, stream=True, timeout=timeout, verify=True, proxies=self._proxies)
-        raw: urllib3.HTTPResponse = response.raw
+        request.method, request.url, request.body = "POST", url, body
+        request.headers = {"Host": host_header(url), **headers}
+        response: Any = self.send(request, timeout=timeout, proxies=self._proxies)
         try:
-            return Answer(raw.status, raw.headers, _read(raw, limit))
+            return Answer(response.status, response.fields, response.read_body(limit))
         finally:
-            raw.close()
+            response.close()
 
     def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **_: Any) -> None:  # noqa: FBT001, FBT002 - requests' own
         """Make urllib3 use our connections and our TLS settings."""
@@ -88,14 +87,26 @@ class Transport(HTTPAdapter):
     def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
         """Leave the verification to our context: by default requests would read the CA file for each connection."""
 
-    def build_response(self, req: requests.PreparedRequest, resp: Any) -> requests.Response:
-        """Pass the answer on as it is: no cookies, no guesses of an encoding."""
-        response = requests.Response()
-        response.request, response.raw, response.status_code = req, resp, resp.status
-        return response
+    def build_response(self, req: requests.PreparedRequest, resp: Any) -> Any:  # noqa: ARG002 - requests' own
+        """Pass the answer on as it is, a `LastResponse`: no cookies, no guesses of an encoding."""
+        return resp
+
+    def get_connection_with_tls_context(self, request: Any, verify: Any, proxies: Any = None, cert: Any = None) -> Any:
+        """Look once for each address which pool makes its connections: that takes longer than to send a photo."""
+        pool = self._pools.get(request.url)
+        if pool is None:
+            pool = self._pools[request.url] = super().get_connection_with_tls_context(request, verify, proxies, cert)
+        return pool
+
+    def request_url(self, request: Any, proxies: Any) -> str:
+        """Work out once for each address what stands in the first line of its requests."""
+        target = self._lines.get(request.url)
+        if target is None:
+            target = self._lines[request.url] = super().request_url(request, proxies)
+        return target
 
     def _options(self) -> dict[str, Any]:
-        return {"socket_options": SOCKET_OPTIONS, "blocksize": _BLOCK, "ssl_context": self._tls}
+        return {"socket_options": SOCKET_OPTIONS, "ssl_context": self._tls}
 
 
 _EXPLAINED: Final[Mapping[type[Exception], str]] = {
@@ -136,36 +147,12 @@ def _inner(error: BaseException) -> BaseException | None:
     return next((each for each in error.args if isinstance(each, BaseException)), error.__cause__)
 
 
-def _read(raw: urllib3.HTTPResponse, limit: int) -> bytes | None:
-    """Read a body of at most `limit` bytes. A cut one is kept where what came looks like whole JSON."""
-    parts: list[bytes] = []
-    length = 0
-    whole = True
-    try:
-        while length <= limit and (part := raw.read(_PORTION, decode_content=False)):
-            parts.append(part)
-            length += len(part)
-    except TROUBLE:
-        whole = False
-    if length > limit:
-        return None
-    body = _decode(b"".join(parts), raw.headers.get("Content-Encoding", ""), limit)
-    return body if whole or (body is not None and body.rstrip().endswith(b"}")) else None
-
-
-def _decode(body: bytes, encoding: str, limit: int) -> bytes | None:
-    """Undo a compression that we never asked for; None where that cannot be done within the limit."""
-    encoding = encoding.strip().lower()
-    if encoding in {"", "identity"}:
-        return body
-    if encoding not in {"gzip", "x-gzip", "deflate"}:
-        return None
-    inflater = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)  # gzip or zlib, by the header
-    try:
-        plain = inflater.decompress(body, limit)
-    except zlib.error:
-        return None
-    return plain if inflater.eof else None
+@functools.cache
+def host_header(url: str) -> str:
+    """Give what the Host header says for an address."""
+    parsed = urllib3.util.parse_url(url)
+    default = {"http": 80, "https": 443}.get(parsed.scheme or "")
+    return parsed.host or "" if parsed.port in {None, default} else f"{parsed.host}:{parsed.port}"
 
 
 def _tls_context(ca_file: Path | None) -> ssl.SSLContext:

@@ -8,20 +8,19 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import http.client
-import io
 import select
 import socket
 import threading
-import time
+from collections.abc import Mapping
 from typing import Any, Final, Protocol
 
 import urllib3.connection
 import urllib3.connectionpool
 
+from syncd.upload.answer import LastResponse
+
 _LAST_LOOK: Final = 10.0
 """Seconds at most that a service which takes no more still gets for an answer."""
-_INFORMATIONAL: Final = range(102, 200)
 SEND_BUFFER: Final = 256 * 1024
 """What may lie in the kernel: more, and holding back the end of a body would mean nothing."""
 SOCKET_OPTIONS: Final = [
@@ -51,34 +50,44 @@ class Watched:
     """
 
     def __init__(self, sock: socket.socket) -> None:
+        sock.setblocking(False)  # else Python asks whether it can write before each write
         self._sock = sock
-        self._poll = select.poll()
-        self._poll.register(sock, select.POLLIN)
+        self._incoming = select.poll()
+        self._incoming.register(sock, select.POLLIN)
 
     def is_answered(self) -> bool:
         """Tell whether an answer, or the end of all answers, has come. Does not wait."""
-        if not self._poll.poll(0):
+        if not self._incoming.poll(0):
             return False
         try:
             first = self._sock.recv(10, socket.MSG_PEEK)
+        except BlockingIOError:
+            return False
         except OSError:
             return True
         return not (first[:5] == b"HTTP/" and first[9:10] in {b"", b"1"})
 
     def push(self, data: memoryview, patience: float) -> None:
         """Send all of `data` (BrokenPipeError: there is an answer; TimeoutError: it stopped reading)."""
-        poll = select.poll()
-        poll.register(self._sock, select.POLLIN | select.POLLOUT)
+        events = select.POLLIN | select.POLLOUT
         while data:
-            events = poll.poll(patience * 1000)
-            if not events:
-                raise TimeoutError("the peer stopped reading")
-            if events[0][1] & ~select.POLLOUT:
-                if self.is_answered():
-                    raise _answered()
-                poll.modify(self._sock, select.POLLOUT)  # what is there is no answer and would wake us for ever
-            if events[0][1] & select.POLLOUT:
+            try:
                 data = data[self._sock.send(data) :]
+            except BlockingIOError:
+                events = self._wait(events, patience)
+
+    def _wait(self, events: int, patience: float) -> int:
+        """Wait until more can be sent, or an answer comes; give what to wait for the next time."""
+        poll = select.poll()
+        poll.register(self._sock, events)
+        found = poll.poll(patience * 1000)
+        if not found:
+            raise TimeoutError("the peer stopped reading")
+        if found[0][1] & ~select.POLLOUT:
+            if self.is_answered():
+                raise _answered()
+            return select.POLLOUT  # what is there is no answer and would wake us for ever
+        return events
 
 
 class Outgoing:
@@ -108,7 +117,10 @@ class Outgoing:
             if self._cut:
                 raise _answered()
             self._sock = sock
-        self.watched = Watched(sock) if type(sock) is socket.socket else None
+        if type(sock) is socket.socket:
+            self.watched = Watched(sock)
+        else:
+            sock.settimeout(self.patience)
 
     def cut(self) -> None:
         """End the connection, now or as soon as there is one."""
@@ -131,96 +143,66 @@ class Outgoing:
             raise _answered()
         return self._body.read(size)
 
+    def push(self, piece: memoryview) -> None:
+        """Send a piece with an eye on what comes back (OSError: it did not leave whole)."""
+        if self.watched is not None:
+            self.watched.push(piece, self.patience)
+        elif self._sock is not None:
+            self._sock.sendall(piece)
+
 
 def _answered() -> BrokenPipeError:
     """Make the error that urllib3 takes for "stop sending and read what is there"."""
     return BrokenPipeError(errno.EPIPE, "the peer has answered or closed")
 
 
-class _TimedReader(io.RawIOBase):
-    """Reads from a socket until a deadline, however the bytes drip."""
-
-    def __init__(self, raw: io.RawIOBase, sock: socket.socket, seconds: float) -> None:
-        self._raw = raw
-        self._sock = sock
-        self._deadline = time.monotonic() + seconds
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int | None:
-        left = self._deadline - time.monotonic()
-        if left <= 0:
-            raise TimeoutError("the answer took too long")
-        self._sock.settimeout(left)
-        return self._raw.readinto(buffer)
-
-    def close(self) -> None:
-        self._raw.close()
-        super().close()
-
-
-class LastResponse(http.client.HTTPResponse):
-    """The final answer on a connection. The socket's timeout bounds the whole of it, and nothing follows it."""
-
-    def __init__(self, sock: socket.socket, *arguments: Any, **options: Any) -> None:
-        super().__init__(sock, *arguments, **options)
-        seconds = sock.gettimeout()
-        if seconds is not None:
-            raw: Any = self.fp
-            self.fp = io.BufferedReader(_TimedReader(raw.detach(), sock, seconds))
-
-    def begin(self) -> None:
-        """Read up to the body of the final answer (http.client itself passes over 100 alone)."""
-        super().begin()
-        while self.status in _INFORMATIONAL:
-            unread: Any = None
-            self.headers = self.msg = unread  # else begin() takes its work for done
-            super().begin()
-        self.will_close = True
-
-
 class PlainConnection(urllib3.connection.HTTPConnection):
-    """One request over plain HTTP."""
+    """One request over plain HTTP, and its answer."""
 
     response_class = LastResponse
     _hurry = False
-    _patience = 0.0
-    _watched: Watched | None = None
 
-    def request(self, *arguments: Any, **options: Any) -> None:
-        """Send the request. BrokenPipeError: not all of it, but there may be an answer."""
-        self._hurry, self._watched = False, None
-        body = options.get("body")
-        if not isinstance(body, Outgoing):
-            super().request(*arguments, **options)
-            return
+    def request(self, method: str, url: str, body: Any = None, headers: Any = None, **_: Any) -> None:
+        """Send the request. BrokenPipeError: not all of it, but there may be an answer.
+
+        The headers are to be complete. They leave together with the first piece of the body.
+        """
+        head = _head(method, url, headers)
         if self.sock is None:
             self.connect()
+        if not isinstance(body, Outgoing):
+            self.send(head + body)
+            return
         body.attach(self.sock)
-        self.timeout = self._patience = body.patience
-        self._watched = body.watched
+        self.timeout = body.patience
         body.prepare()
         try:
-            super().request(*arguments, **options)
+            piece = memoryview(head + body.read())
+            while piece:
+                body.push(piece)
+                piece = body.read()
         except OSError as error:
             # A write that fails leaves bytes here, under TLS too: the peer will never have them all.
             body.broken = self._hurry = True
             body.stalled = isinstance(error, TimeoutError)
             raise _answered() from error
 
-    def send(self, data: Any) -> None:
-        """Send bytes of the request, with an eye on what comes back."""
-        if self._watched is None:
-            super().send(data)
-        else:
-            self._watched.push(memoryview(data), self._patience)
-
     def getresponse(self) -> Any:
         """Read the answer, up to its body."""
-        if self._hurry:
-            self.timeout = min(self.timeout or _LAST_LOOK, _LAST_LOOK)
-        return super().getresponse()
+        seconds: Any = self.timeout
+        self.sock.settimeout(min(seconds, _LAST_LOOK) if self._hurry else seconds)
+        response = LastResponse(self.sock)
+        response.begin()
+        return response
+
+
+def _head(method: str, url: str, headers: Mapping[str, str]) -> bytes:
+    """Write the head of a request (ValueError: a value would break out of its line)."""
+    lines = [f"{method} {url} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items()), "\r\n"]
+    text = "\r\n".join(lines)
+    if text.count("\r") != text.count("\n") or text.count("\n") != len(lines):
+        raise ValueError("a header of more than one line")
+    return text.encode("latin-1")
 
 
 class TlsConnection(PlainConnection, urllib3.connection.HTTPSConnection):

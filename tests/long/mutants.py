@@ -133,18 +133,18 @@ MUTANTS: Final = (
     Mutant(
         "redirects are followed",
         "syncd/upload/transport.py",
-        "        raw: urllib3.HTTPResponse = response.raw\n",
-        "        if response.raw.status in {302, 307}:\n"
-        "            request.url, request.body = response.raw.headers['Location'], None\n"
-        "            response = self.send(request, stream=True, timeout=timeout)\n"
-        "        raw: urllib3.HTTPResponse = response.raw\n",
+        "        try:\n            return Answer(",
+        "        if response.status in {302, 307}:\n"
+        "            request.url, request.body = response.fields['location'], b''\n"
+        "            response = self.send(request, timeout=timeout)\n"
+        "        try:\n            return Answer(",
         (f"{REJECTIONS}::test_b5_redirects_are_not_followed_and_pause_the_queue",),
     ),
     Mutant(
         "the environment's proxy is used",
         "syncd/upload/transport.py",
-        "verify=True, proxies=self._proxies)",
-        "verify=True, proxies=self._proxies or requests.utils.get_environ_proxies(url))",
+        "timeout=timeout, proxies=self._proxies)",
+        "timeout=timeout, proxies=self._proxies or requests.utils.get_environ_proxies(url))",
         (f"{SECRETS}::test_h4_netrc_proxies_and_authorities_of_the_environment_are_ignored",),
     ),
     Mutant(

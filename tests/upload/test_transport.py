@@ -15,7 +15,7 @@ import pytest
 from syncd.errors import ConfigError
 from syncd.upload.client import Client, ClientSettings
 from syncd.upload.replies import BadRequest, NotSent, Reply, Stored, Unanswered
-from syncd.upload.transport import Transport
+from syncd.upload.transport import Transport, host_header
 from tests.fakes.fault_server import FaultServer
 from tests.upload.conftest import KEY, METADATA, MakeClient, MakeFile, StartTls, nothing, read_request
 
@@ -285,10 +285,62 @@ def test_tls_goes_through_a_tunnel(
     assert send(client, make_file, BIG) == STORED
 
 
+def test_a_proxy_that_drips_does_not_hold_us(make_file: MakeFile) -> None:
+    def drip() -> None:
+        with contextlib.suppress(OSError):
+            conn, _ = listener.accept()
+            with conn:
+                conn.recv(1000)
+                for byte in b"HTTP/1.1 200 Connection established\r\nX-Slow: " + bytes(1000):
+                    conn.sendall(bytes([byte]))
+                    if gone.wait(0.05):
+                        return
+
+    gone = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=drip)
+        thread.start()
+        proxy = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        with Client(ClientSettings("https://photos.invalid", 0.3, 9.0, proxy), lambda: KEY) as client:
+            began = time.monotonic()
+            assert isinstance(send(client, make_file), NotSent)
+            assert time.monotonic() - began < 2
+        gone.set()
+        thread.join(5)
+
+
+@pytest.mark.parametrize(
+    ("url", "host"),
+    [
+        ("http://photos.example/a", "photos.example"),
+        ("http://photos.example:80/a", "photos.example"),
+        ("https://photos.example:443/a", "photos.example"),
+        ("http://photos.example:443/a", "photos.example:443"),
+        ("https://Photos.Example:8443", "photos.example:8443"),
+        ("http://[::1]:8080/a", "[::1]:8080"),
+        ("http://[::1]/a", "[::1]"),
+        ("http://user:secret@photos.example/a", "photos.example"),
+        ("https://b\N{LATIN SMALL LETTER U WITH DIAERESIS}cher.example/a", "xn--bcher-kva.example"),
+    ],
+)
+def test_the_host_that_a_request_names(url: str, host: str) -> None:
+    assert host_header(url) == host
+
+
 def test_nothing_goes_anywhere_else(server: FaultServer) -> None:
     transport = Transport([f"{server.base_url}/upload_img"], proxy="", ca_file=None)
     with pytest.raises(ValueError, match="not configured"):
         transport.post(f"{server.base_url}/elsewhere", {}, b"", timeout=(1.0, 1.0), limit=1)
+    transport.close()
+    assert server.connections == 0
+
+
+@pytest.mark.parametrize("value", ["a\r\nX-Evil: 1", "a\nb", "a\rb", "\r\n", "a\n\rb"])
+def test_no_value_breaks_out_of_its_line(value: str, server: FaultServer) -> None:
+    url = f"{server.base_url}/upload_img"
+    transport = Transport([url], proxy="", ca_file=None)
+    with pytest.raises(ValueError, match="more than one line"):
+        transport.post(url, {"X-Value": value}, b"", timeout=(1.0, 1.0), limit=1)
     transport.close()
     assert server.connections == 0
 
