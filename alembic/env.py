@@ -7,8 +7,8 @@ from pathlib import Path
 from sqlalchemy import Connection
 
 from alembic import context
+from syncd.ledger.alembic_runner import transaction
 from syncd.ledger.schema import metadata
-from syncd.ledger.store import Store
 
 
 def migrate(connection: Connection) -> None:
@@ -25,5 +25,5 @@ else:
     ledger = context.get_x_argument(as_dictionary=True).get("ledger")
     if not ledger:
         raise SystemExit("name the ledger: alembic -x ledger=/path/to/a/copy/of/ledger.db ...")
-    with Store(Path(ledger)) as store, store.write() as own:
+    with transaction(Path(ledger)) as own:
         migrate(own)

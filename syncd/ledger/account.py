@@ -10,8 +10,7 @@ import secrets
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Connection, text
-
+from syncd.ledger.plain import Connection, text
 from syncd.ledger.store import Store, fact, set_fact
 
 

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, text
-
 from syncd.ledger.doubt import FACT, REASON, doubt
 from syncd.ledger.lookups import forget_if_settled
+from syncd.ledger.plain import Connection, insert, text
 from syncd.ledger.queue import Receipt, settle_one
-from syncd.ledger.schema import entries, history, photos
+from syncd.ledger.rows import PHOTO_COLUMNS
 from syncd.ledger.sightings import owe_orphaned_edits, refresh_withdrawn
 from syncd.ledger.store import fact, set_fact
 from syncd.ledger.territory import BACKLOG
@@ -53,7 +52,7 @@ def end_doubt(connection: Connection, now: float, *, resend: bool) -> int:
     if not resend:
         return 0
     values = {"doubted": REASON, "reason": "the doubt about the ledger is over", "now": now}
-    edited = connection.execute(_EDITED, values).scalars().all()
+    edited = connection.execute(_EDITED, values).scalars()
     connection.execute(_HISTORY_OF_DOUBTED, values)
     count = int(connection.execute(_SWAP_DOUBTED, values).rowcount)
     for photo_id in edited:
@@ -154,8 +153,9 @@ class Adoption:
             "uploaded_at": _uploaded_at(entry, now) if state is State.UPLOADED else None,
             "sent_metadata": _metadata(entry),
         }
-        entry_id = connection.execute(entries.insert(), values).lastrowid
-        connection.execute(history.insert(), {"entry_id": entry_id, "at": now, "after": state, "reason": self._reason})
+        entry_id = connection.execute(insert("entries", *values), values).lastrowid
+        first = {"entry_id": entry_id, "at": now, "after": state, "reason": self._reason}
+        connection.execute(insert("history", *first), first)
         match state:
             case State.UPLOADED:
                 self._came.uploaded += 1
@@ -171,12 +171,10 @@ def _in_doubt(row: Any) -> bool:
 
 
 def _new_photo(connection: Connection, line: Mapping[str, Any], now: float) -> int:
-    names = photos.c.keys()
-    row: dict[str, Any] = {name: line[name] for name in names if name in line}
+    row: dict[str, Any] = {name: line[name] for name in PHOTO_COLUMNS if name in line}
     original = connection.execute(_PHOTO, {"digest": line["edit_of"]}).scalar() if "edit_of" in line else None
     row |= {"digest": line["sha256"], "edit_of": original, "seen_at": now}
-    row.pop("id", None)
-    return int(connection.execute(photos.insert(), row).lastrowid)
+    return int(connection.execute(insert("photos", *row), row).lastrowid)
 
 
 def _looked_up(connection: Connection, entry_id: int, entry: Mapping[str, Any], now: float) -> None:

@@ -1,13 +1,22 @@
-"""Run Alembic inside a transaction that is already open, from the migrations that travel with the package."""
+"""Run Alembic inside one transaction, from the migrations that travel with the package."""
 
 from __future__ import annotations
 
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import sqlalchemy
 from alembic.config import Config
-from sqlalchemy import Connection
+from sqlalchemy import create_engine, event
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import StaticPool
 
 from alembic import command
+from syncd.ledger.plain import Connection
+from syncd.ledger.store import opened
 
 
 def configuration() -> Config:
@@ -19,8 +28,35 @@ def configuration() -> Config:
     return config
 
 
-def upgrade(connection: Connection, to: str = "head") -> None:
-    """Bring the ledger behind the connection to a revision, as a part of the connection's transaction."""
-    config = configuration()
-    config.attributes["connection"] = connection
-    command.upgrade(config, to)
+@contextmanager
+def upgrading(ledger: Path, to: str = "head") -> Iterator[Connection]:
+    """Bring a ledger to a revision, then let the block do more in the same transaction: durable when it ends.
+
+    The errors of the driver leave as they are: the store knows what they mean.
+    """
+    with transaction(ledger) as connection:
+        config = configuration()
+        config.attributes["connection"] = connection
+        command.upgrade(config, to)
+        driver: Any = connection.connection.driver_connection
+        yield Connection(driver)
+
+
+@contextmanager
+def transaction(ledger: Path) -> Iterator[sqlalchemy.Connection]:
+    """One transaction of SQLAlchemy on the ledger, begun as the store begins one that writes."""
+    engine = create_engine("sqlite://", creator=lambda: opened(ledger), poolclass=StaticPool)
+
+    @event.listens_for(engine, "begin")
+    def on_begin(connection: sqlalchemy.Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    try:
+        with engine.begin() as connection:
+            yield connection
+    except DBAPIError as error:
+        if isinstance(error.orig, sqlite3.Error):
+            raise error.orig from error
+        raise
+    finally:
+        engine.dispose()

@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, assert_never
 
-from sqlalchemy import Connection, text
-
 from syncd.errors import UsageError
 from syncd.ledger.doubt import doubt, doubt_entry
 from syncd.ledger.lookups import forget_if_settled
+from syncd.ledger.plain import Connection, text
 from syncd.ledger.queue import Receipt, move, settle_one
 from syncd.ledger.store import Store, fact
 from syncd.lifecycle import State

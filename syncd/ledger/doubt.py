@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
-from sqlalchemy import Connection, text
-
+from syncd.ledger.plain import Connection, text
 from syncd.ledger.store import fact, set_fact
 from syncd.model import Look
 

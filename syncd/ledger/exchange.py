@@ -16,12 +16,11 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Final
 
-from sqlalchemy import Connection, text
-
 from syncd.errors import LedgerError
 from syncd.ledger.adoption import Adopted, Adoption
 from syncd.ledger.doubt import Doubt, doubt
 from syncd.ledger.guard import requests_made
+from syncd.ledger.plain import Connection, text
 from syncd.ledger.rows import capture_of, unfit_of
 from syncd.ledger.store import Store, fact
 from syncd.lifecycle import State

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import text
-
+from syncd.ledger.plain import text
 from syncd.ledger.store import Store
 
 UNDER_WAY: Final = "under way"

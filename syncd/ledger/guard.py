@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import Connection, text
-
 from syncd.errors import LedgerError, ledger_error
+from syncd.ledger.plain import Connection, text
 from syncd.ledger.store import connect
 
 _NETWORK_FILE_SYSTEMS: Final = frozenset(

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import text
-
+from syncd.ledger.plain import text
 from syncd.ledger.sightings import WITHDRAWN_NOW
 from syncd.ledger.store import Store
 from syncd.printable import printable

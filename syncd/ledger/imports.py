@@ -12,13 +12,10 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
-from sqlalchemy import Connection, Row, text
-
+from syncd.ledger.plain import Connection, Row, insert, text
 from syncd.ledger.reports import WITHDRAWN
 from syncd.ledger.rows import nanoseconds, signed, unsigned
-from syncd.ledger.schema import copies, imports
 from syncd.ledger.store import Store
 from syncd.lifecycle import State
 from syncd.model import Look, PlacePath
@@ -135,7 +132,7 @@ class Imports:
             "started_at": now,
         }
         with self._store.write() as connection:
-            return int(connection.execute(imports.insert().returning(imports.c.id), row).scalar_one())
+            return connection.execute(insert("imports", *row), row).lastrowid
 
     def end(self, number: int, now: float) -> None:
         """Note that an import has ended, and left nothing behind that another must clean up."""
@@ -202,7 +199,7 @@ class Imports:
             return
         rows = [{"number": number, "now": now, **_look_columns(look)} for number, look in looks.items()]
         with self._store.write() as connection:
-            connection.execute(_VERIFIED, rows)
+            connection.execute_each(_VERIFIED, rows)
 
     def forget(self, numbers: Sequence[int]) -> None:
         """Forget planned copies that came to nothing."""
@@ -214,8 +211,9 @@ class Imports:
     def adopt(self, number: int, path: bytes, prints: Fingerprints, look: Look, now: float) -> None:
         """Note a file that lay there already and was read back: it is a verified copy of the same bytes."""
         with self._store.write() as connection:
-            row = {**_print_columns(Kind.FOUND, path, prints), **_look_columns(look), "import_id": number}
-            connection.execute(copies.insert(), {**row, "verified_at": now})
+            found = {**_print_columns(Kind.FOUND, path, prints), **_look_columns(look)}
+            row = {**found, "import_id": number, "verified_at": now}
+            connection.execute(insert("copies", *row), row)
 
     def _plan(self, connection: Connection, number: int, one: Intended) -> int | None:
         if one.unless is not Unless.NEVER:
@@ -224,7 +222,7 @@ class Imports:
                 if row.id not in one.besides and counts_for(Kind(row.kind), row.path, one.kind, one.below):
                     return None
         planned = {**_print_columns(one.kind, one.path, one.prints), "import_id": number}
-        return int(connection.execute(copies.insert().returning(copies.c.id), planned).scalar_one())
+        return connection.execute(insert("copies", *planned), planned).lastrowid
 
 
 def counts_for(kind: Kind, path: bytes, wanted: Kind, below: bytes) -> bool:
@@ -255,7 +253,7 @@ def _look_columns(look: Look) -> dict[str, int]:
     }
 
 
-def _copy(row: Row[Any]) -> Copy:
+def _copy(row: Row) -> Copy:
     look = None
     if row.verified_at is not None:
         times = nanoseconds(row.mtime_ns), nanoseconds(row.ctime_ns)
@@ -264,7 +262,7 @@ def _copy(row: Row[Any]) -> Copy:
     return Copy(row.id, Kind(row.kind), row.path, prints, look)
 
 
-def _upload(row: Row[Any]) -> Upload:
+def _upload(row: Row) -> Upload:
     held_back = row.withdrawn and row.state not in {State.UPLOADED, State.SENDING}
     return Upload(WITHDRAWN if held_back else row.state, row.image_id, row.reason)
 

@@ -8,12 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from sqlalchemy import Connection, bindparam, text, update
-
 from syncd.ledger.doubt import doubt, doubt_entry
+from syncd.ledger.plain import Connection, text
 from syncd.ledger.queue import move
 from syncd.ledger.rows import capture_of
-from syncd.ledger.schema import places
 from syncd.ledger.sightings import Policy, owe_namespace, owe_orphaned_edits, refresh_withdrawn, too_large
 from syncd.ledger.store import Store, fact, set_fact
 from syncd.lifecycle import State
@@ -81,11 +79,7 @@ _PLACES = text("""
     WHERE places.id > :after AND places.gone_at IS NULL
     ORDER BY places.id LIMIT :slice
 """)
-_JUDGED = (
-    update(places)
-    .where(places.c.id == bindparam("place_id"))
-    .values(namespace=bindparam("namespace"), unwanted=bindparam("unwanted"))
-)
+_JUDGED = text("UPDATE places SET namespace = :namespace, unwanted = :unwanted WHERE id = :place_id")
 _FIT_NOW = text("""
     SELECT entries.id FROM entries JOIN photos ON photos.id = entries.photo_id
     WHERE entries.state = 'unfit' AND photos.unfit_code IS NULL AND entries.size <= :most

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, text
-
+from syncd.ledger.plain import Connection, text
 from syncd.ledger.queue import Receipt, settle_one
 from syncd.ledger.store import Store
 from syncd.lifecycle import State
@@ -43,7 +42,8 @@ class Lookups:
     def next_due(self) -> float | None:
         """Tell when the next look-up is due; None when none is outstanding."""
         with self._store.read() as connection:
-            return connection.execute(_NEXT).scalar()
+            found: float | None = connection.execute(_NEXT).scalar()
+        return found
 
     def done(self, pending: Pending, adopted: Mapping[int, str], next_at: float | None, now: float) -> None:
         """Record a look-up: adopted image ids by entry, and when to look again for the rest (None: no more)."""

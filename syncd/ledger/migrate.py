@@ -7,15 +7,15 @@ import sqlite3
 import time
 from contextlib import closing, suppress
 from pathlib import Path
-
-from sqlalchemy import Connection, text
-from sqlalchemy.exc import OperationalError
+from typing import Final
 
 from syncd.errors import LedgerError, ledger_error
 from syncd.ledger.guard import Mark, MarkFile, integrity, refuse_network_file_system, requests_made
-from syncd.ledger.schema import REVISION
+from syncd.ledger.plain import Connection, text
 from syncd.ledger.store import Store, connect, fact, set_fact
 
+REVISION: Final = "0001"
+"""The migration that this program was written for."""
 QUICK_CHECK_BYTES = 32_000_000
 """Up to this size a ledger is checked at every start; a larger one once a day."""
 
@@ -97,8 +97,8 @@ def revision(connection: Connection) -> str | None:
     """Give the migration that the ledger is at; None for one without any table."""
     try:
         value = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
-    except OperationalError as error:
-        if "no such table" in str(error.orig):
+    except sqlite3.OperationalError as error:
+        if "no such table" in str(error):
             return None
         raise
     return None if value is None else str(value)
@@ -113,10 +113,9 @@ def migrate(store: Store, now: float) -> None:
     _refuse_a_newer_one(store.path, before)
     if before is not None:
         backup(store.path, store.path.with_name(f"{store.path.name}.before-{REVISION}"))
-    from syncd.ledger.alembic_runner import upgrade  # noqa: PLC0415  (half a second that only a migration pays)
+    from syncd.ledger.alembic_runner import upgrading  # noqa: PLC0415  (half a second that only a migration pays)
 
-    with store.write() as connection:
-        upgrade(connection)
+    with store.changing_tables(), upgrading(store.path) as connection:
         if before is None:
             set_fact(connection, "ledger_id", secrets.token_hex(8))
             set_fact(connection, "made_at", now)

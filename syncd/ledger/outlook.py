@@ -7,10 +7,8 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any
 
-from sqlalchemy import Connection, Row, text
-
+from syncd.ledger.plain import Connection, Row, text
 from syncd.ledger.rows import wall
 from syncd.ledger.store import Store
 from syncd.model import Capture, PlacePath, Position
@@ -69,15 +67,15 @@ def sent_since(store: Store, since: float) -> int:
         return int(connection.execute(_SENT_SINCE, {"since": since}).scalar_one())
 
 
-def _lane(connection: Connection, lane: int) -> Iterator[Row[Any]]:
-    yield from connection.execution_options(stream_results=True).execute(_OWED, {"lane": lane})
+def _lane(connection: Connection, lane: int) -> Iterator[Row]:
+    yield from connection.execute(_OWED, {"lane": lane})
 
 
-def _latest_first(row: Row[Any]) -> tuple[float, int]:
+def _latest_first(row: Row) -> tuple[float, int]:
     return -row.order_at, -row.entry_id
 
 
-def _outlook(rows: Sequence[Row[Any]]) -> Outlook:
+def _outlook(rows: Sequence[Row]) -> Outlook:
     row = rows[0]
     return Outlook(
         entry_id=row.entry_id,

@@ -6,22 +6,19 @@ Every change of state is a compare-and-swap along lifecycle.MOVES, with a row of
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import Connection, bindparam, select, text
-from sqlalchemy.exc import IntegrityError
-
 from syncd.errors import IllegalMoveError, LedgerError
 from syncd.ledger.guard import Mark, MarkFile
 from syncd.ledger.outcomes import Answer, Kept, OutcomeFile, Receipt
 from syncd.ledger.outlook import sent_since
-from syncd.ledger.plain import plain
+from syncd.ledger.plain import Connection, insert, text
 from syncd.ledger.rows import Off, Owed, capture_of, group_by_photo, metadata_json
-from syncd.ledger.schema import entries, history, requests, sent
 from syncd.ledger.sightings import owe_orphaned_edits
 from syncd.ledger.store import Store, fact, set_fact
 from syncd.lifecycle import Outcome, State, may_move
@@ -95,7 +92,7 @@ class Queue:
                 outcome = Outcome.UNANSWERED if maybe_stored else Outcome.NOT_SENT
                 to = State.UNANSWERED if maybe_stored else State.READY
                 reason = "syncd ended before the answer came" if maybe_stored else "syncd ended before it was sent"
-                for entry_id in connection.execute(_FILES_SENDING, {"request_id": row.id}).scalars().all():
+                for entry_id in connection.execute(_FILES_SENDING, {"request_id": row.id}).scalars():
                     counts[0 if maybe_stored else 1] += move(connection, entry_id, State.SENDING, to, reason, now)
                 # Without its marker a request cannot be found, and a miss would mean nothing.
                 lookup_at = now if maybe_stored and row.marked else None
@@ -177,12 +174,14 @@ class Queue:
     def next_due(self) -> float | None:
         """Tell when the next entry is due (it may be in the past); None when nothing is owed."""
         with self._store.read() as connection:
-            return connection.execute(_NEXT_DUE).scalar()
+            found: float | None = connection.execute(_NEXT_DUE).scalar()
+        return found
 
     def last_sent_at(self) -> float | None:
         """Tell when the last request left."""
         with self._store.read() as connection:
-            return connection.execute(text("SELECT sent_at FROM requests ORDER BY id DESC LIMIT 1")).scalar()
+            found: float | None = connection.execute(_LAST_SENT_AT).scalar()
+        return found
 
     def claim(self, claim: Claim, now: float) -> int:
         """Commit the intent: READY -> SENDING with the marker. Durable when this returns. Give the request's number.
@@ -232,7 +231,7 @@ class Queue:
                     if not settle_one(connection, State.SENDING, receipt, now):
                         raise IllegalMoveError(f"entry {receipt.entry_id} is not being sent")
         except LedgerError as error:
-            if isinstance(error.__cause__, IntegrityError):
+            if isinstance(error.__cause__, sqlite3.IntegrityError):
                 raise
             kept = Kept(self._ledger_id, request_id, answer, tuple(receipts), now)
             raise type(error)(f"{error.message}; {self._keep(kept)}", hint=error.hint) from error
@@ -396,9 +395,9 @@ def _owed(row: Any, places: Sequence[Any]) -> Owed:
     )
 
 
-_NEW_REQUEST = plain(requests.insert(), ["marker", "marked", "namespace", "sent_at", "files", "bytes"])
-_SENT = plain(sent.insert(), ["request_id", "entry_id", "position", "wire_name"])
-_HISTORY = plain(history.insert(), ["entry_id", "at", "before", "after", "reason"])
+_NEW_REQUEST = insert("requests", "marker", "marked", "namespace", "sent_at", "files", "bytes")
+_SENT = insert("sent", "request_id", "entry_id", "position", "wire_name")
+_HISTORY = insert("history", "entry_id", "at", "before", "after", "reason")
 _MAY_BE_STORED = frozenset({State.SENDING, State.UNANSWERED})
 _PHOTO_OF = text("SELECT photo_id FROM entries WHERE id = :entry_id")
 _NOT_FAR_AWAY = text("""
@@ -450,6 +449,7 @@ _WAITING = text("""
     WHERE state = 'ready' AND withdrawn = 0 AND due_at <= :now
     ORDER BY arrived_at, id LIMIT :limit
 """)
+_LAST_SENT_AT = text("SELECT sent_at FROM requests ORDER BY id DESC LIMIT 1")
 _NEXT_DUE = text("""
     SELECT due_at FROM entries INDEXED BY ix_entries_due
     WHERE state = 'ready' AND withdrawn = 0 ORDER BY due_at LIMIT 1
@@ -497,12 +497,10 @@ _LEFT_SENDING = text("""
         SELECT request_id FROM sent JOIN entries ON entries.id = sent.entry_id WHERE entries.state = 'sending')
     ORDER BY id
 """)
-_FILES_SENDING = (
-    select(sent.c.entry_id)
-    .join(entries, entries.c.id == sent.c.entry_id)
-    .where(sent.c.request_id == bindparam("request_id"), entries.c.state == State.SENDING)
-    .order_by(sent.c.position)
-)
+_FILES_SENDING = text("""
+    SELECT sent.entry_id FROM sent JOIN entries ON entries.id = sent.entry_id
+    WHERE sent.request_id = :request_id AND entries.state = 'sending' ORDER BY sent.position
+""")
 _COMPLETING = text("UPDATE requests SET completing_at = :now WHERE id = :request_id")
 _SENT_WITH = text("UPDATE entries SET sent_metadata = :metadata WHERE id = :entry_id")
 _REQUEST = text("SELECT outcome FROM requests WHERE id = :request_id")

@@ -7,10 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, text
-
 from syncd.ledger.doubt import Doubt, doubt
 from syncd.ledger.holds import HELD_FOLDERS, HeldFolder
+from syncd.ledger.plain import Connection, Row, text
 from syncd.ledger.rows import capture_of
 from syncd.ledger.store import Store, fact
 from syncd.ledger.territory import UNSEEN
@@ -162,7 +161,7 @@ def _unseen(connection: Connection) -> tuple[tuple[str, str], ...]:
 def listed(store: Store) -> Iterator[Listed]:
     """Give every present place, by root, folder and name; streamed, so that memory does not grow with the library."""
     with store.read() as connection:
-        for row in connection.execution_options(stream_results=True).execute(_LIST):
+        for row in connection.execute(_LIST):
             yield _listed(row)
 
 
@@ -207,7 +206,7 @@ def set_aside(store: Store) -> list[tuple[PlacePath, str, str]]:
     return [(PlacePath(row.root, row.folder, row.name), row.reason, row.detail) for row in rows]
 
 
-def _listed(row: Row[Any]) -> Listed:
+def _listed(row: Row) -> Listed:
     sent = json.loads(row.sent_metadata) if row.image_id and row.sent_metadata else None
     state = row.state if row.state is not None else WITHDRAWN
     if row.withdrawn and state not in {State.UPLOADED, State.SENDING}:

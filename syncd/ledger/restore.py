@@ -13,14 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, text
-
 from syncd.errors import LedgerError
 from syncd.ledger.adoption import Adopted
 from syncd.ledger.doubt import Doubt, begin_doubt, doubt
 from syncd.ledger.exchange import Header, adopt, read_header
 from syncd.ledger.guard import Mark, MarkFile, integrity, refuse_network_file_system, requests_made
 from syncd.ledger.migrate import backup, migrate, revision
+from syncd.ledger.plain import Connection, text
 from syncd.ledger.store import Store, fact, set_fact
 
 _COMPANIONS = ("-wal", "-shm", "-journal")

@@ -6,10 +6,9 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Final
 
-from sqlalchemy import Row
-
+from syncd.ledger.plain import Row
 from syncd.model import Capture, Dropped, ImageType, Photo, PlacePath, Position, RequestMetadata, Unfit, UnfitCode
 
 _TWO_64 = 1 << 64
@@ -50,6 +49,14 @@ class Off:
     metres: float
 
 
+PHOTO_COLUMNS: Final = (
+    *("digest", "picture_digest", "size", "type", "taken_at", "taken_from", "offset_minutes", "offset_from"),
+    *("camera_model", "model_from", "latitude", "longitude", "position_from", "dropped", "unfit_code", "unfit_detail"),
+    "seen_at",
+)
+"""The columns of `photos` that say what a photo is."""
+
+
 def photo_row(photo: Photo, seen_at: float) -> dict[str, object]:
     """Give a photo as a row of `photos`."""
     capture = photo.capture
@@ -75,7 +82,7 @@ def photo_row(photo: Photo, seen_at: float) -> dict[str, object]:
     }
 
 
-def capture_of(row: Row[Any]) -> Capture:
+def capture_of(row: Row) -> Capture:
     """Read the capture from a row that has the columns of `photos`."""
     dropped = tuple(Dropped(*fields) for fields in json.loads(row.dropped)) if row.dropped else ()
     return Capture(
@@ -91,7 +98,7 @@ def capture_of(row: Row[Any]) -> Capture:
     )
 
 
-def unfit_of(row: Row[Any]) -> Unfit | None:
+def unfit_of(row: Row) -> Unfit | None:
     """Read why the bytes are unfit from a row that has the columns of `photos`."""
     return Unfit(UnfitCode(row.unfit_code), row.unfit_detail or "") if row.unfit_code else None
 
@@ -131,7 +138,7 @@ def metadata_json(metadata: RequestMetadata, marker: str | None, off: Off | None
     return json.dumps({k: v for k, v in fields.items() if v is not None})
 
 
-def group_by_photo(rows: Sequence[Row[Any]]) -> dict[int, list[PlacePath]]:
+def group_by_photo(rows: Sequence[Row]) -> dict[int, list[PlacePath]]:
     """Collect places by their photo, in the order of the rows (photo_id, root, folder, name)."""
     found: dict[int, list[PlacePath]] = {}
     for row in rows:

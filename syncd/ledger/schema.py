@@ -24,9 +24,6 @@ from sqlalchemy import (
 
 from syncd.lifecycle import Outcome, State
 
-REVISION: Final = "0001"
-"""The migration that this program was written for."""
-
 metadata = MetaData(
     naming_convention={
         "ix": "ix_%(table_name)s_%(column_0_N_name)s",

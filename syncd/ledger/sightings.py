@@ -7,12 +7,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from sqlalchemy import Connection, bindparam, select, text, update
-
 from syncd.ledger.doubt import doubt, doubt_entry, is_doubtful
-from syncd.ledger.plain import plain
-from syncd.ledger.rows import photo_row, signed, unfit_of
-from syncd.ledger.schema import entries, history, photos, places
+from syncd.ledger.plain import Connection, insert, text
+from syncd.ledger.rows import PHOTO_COLUMNS, photo_row, signed, unfit_of
 from syncd.ledger.store import Store, fact
 from syncd.ledger.territory import BACKLOG, Territory
 from syncd.lifecycle import State
@@ -246,7 +243,7 @@ def owe_orphaned_edits(connection: Connection, photo_id: int, now: float) -> Non
     orphans = connection.execute(_ORPHANS, {"photo_id": photo_id}).all()
     most = fact(connection, "max_file_bytes") if orphans else None
     for orphan in orphans:
-        connection.execute(update(photos).where(photos.c.id == orphan.id).values(edit_of=None))
+        connection.execute(_EDITS, {"photo_id": orphan.id, "edit_of": None})
         values = {
             "photo_id": orphan.id,
             "namespace": orphan.namespace,
@@ -282,7 +279,7 @@ def _note_edit(connection: Connection, old_id: int, new_id: int, picture_digest:
     old = connection.execute(_OLD_PICTURE, {"photo_id": old_id}).first()
     if old is None or old.picture_digest != picture_digest:
         return
-    connection.execute(update(photos).where(photos.c.id == new_id).values(edit_of=old.owner))
+    connection.execute(_EDITS, {"photo_id": new_id, "edit_of": old.owner})
 
 
 def _look_columns(sighting: Sighting) -> dict[str, object]:
@@ -299,20 +296,14 @@ def _look_columns(sighting: Sighting) -> dict[str, object]:
 
 
 _LOOKED_AT = ["size", "mtime_ns", "ctime_ns", "inode", "device", "namespace", "unwanted"]
-_PLACE = plain(places.insert(), ["folder_id", "name", "text", "photo_id", "seen_at", *_LOOKED_AT])
-_ENTRY = plain(
-    entries.insert(),
-    ["photo_id", "namespace", "lane", "order_at", "group_key", "size", "state", "reason", "due_at", "arrived_at"],
+_PLACE = insert("places", "folder_id", "name", "text", "photo_id", "seen_at", *_LOOKED_AT)
+_ENTRY = insert(
+    "entries",
+    *("photo_id", "namespace", "lane", "order_at", "group_key", "size", "state", "reason", "due_at", "arrived_at"),
 )
-_HISTORY = plain(history.insert(), ["entry_id", "at", "after", "reason"])
-_NEW_PHOTO = plain(photos.insert(), [column.name for column in photos.c if column.name not in {"id", "edit_of"}])
-_PRESENT = plain(
-    select(places.c.id, places.c.photo_id).where(
-        places.c.folder_id == bindparam("folder_id"),
-        places.c.name == bindparam("name"),
-        places.c.gone_at.is_(None),
-    )
-)
+_HISTORY = insert("history", "entry_id", "at", "after", "reason")
+_NEW_PHOTO = insert("photos", *PHOTO_COLUMNS)
+_PRESENT = text("SELECT id, photo_id FROM places WHERE folder_id = :folder_id AND name = :name AND gone_at IS NULL")
 _PICTURE_AT = text("""
     SELECT photos.picture_digest, photos.unfit_code
     FROM roots JOIN folders ON folders.root_id = roots.id JOIN places ON places.folder_id = folders.id
@@ -320,6 +311,7 @@ _PICTURE_AT = text("""
     WHERE roots.path = :root AND folders.path = :folder AND places.name = :name AND places.gone_at IS NULL
 """)
 _PHOTO = text("SELECT id FROM photos WHERE digest = :digest")
+_EDITS = text("UPDATE photos SET edit_of = :edit_of WHERE id = :photo_id")
 _EDIT_OF = text("SELECT edit_of FROM photos WHERE id = :photo_id")
 _GONE = text("UPDATE places SET gone_at = :at WHERE id = :place_id")
 _LOOK_AGAIN = text("""

@@ -12,18 +12,14 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote
 
-from sqlalchemy import Connection, Engine, create_engine, event, text
-from sqlalchemy.exc import DatabaseError, DBAPIError, IntegrityError, OperationalError
-from sqlalchemy.pool import QueuePool
-
 from syncd.errors import BusyError, LedgerDiskError, LedgerError
-from syncd.ledger.plain import PlainConnection
+from syncd.ledger.plain import Connection, text
 from syncd.printable import printable
 
 BUSY_SECONDS = 30.0
@@ -60,12 +56,13 @@ class Store:
         self.undone = 0
         """How many transactions were rolled back: what was remembered of them must be forgotten."""
         self._query_only = query_only
+        self._busy_seconds = busy_seconds
         self._writer_lock = threading.RLock()
         self._writer: Connection | None = None
-        self._readers = threading.local()
-        self._kept: list[Connection] = []
+        self._sharing = threading.local()
+        self._idle: list[Connection] = []
+        """Connections for reading that nobody uses. The last one that was given back has the warmest cache."""
         self._closed = False
-        self._engine = _engine(path, query_only=query_only, busy_seconds=busy_seconds)
 
     def __enter__(self) -> Self:
         return self
@@ -78,68 +75,64 @@ class Store:
         """One transaction: durable when the block ends, rolled back when it raises."""
         with self._writer_lock, _translated(self.path):
             if self._writer is None:
-                self._writer = self._engine.connect().execution_options(syncd_writes=True)
+                self._writer = self._connect()
             try:
-                with self._writer.begin():
+                with _transaction(self._writer.driver, "BEGIN IMMEDIATE"):
                     yield self._writer
             except BaseException:
                 self.undone += 1
                 raise
 
     @contextmanager
+    def changing_tables(self) -> Iterator[None]:
+        """Have errors understood while a connection of its own changes the tables."""
+        with self._writer_lock, _translated(self.path):
+            yield
+
+    @contextmanager
     def read(self) -> Iterator[Connection]:
         """One consistent view of the ledger. Keep it short: an open reader keeps the WAL from being checkpointed."""
-        shared: Connection | None = getattr(self._readers, "shared", None)
+        shared: Connection | None = getattr(self._sharing, "connection", None)
         if shared is not None:
             yield shared
             return
         with _translated(self.path):
-            kept: Connection | None = getattr(self._readers, "connection", None)
-            self._readers.connection = None
-            connection = kept if kept is not None and not kept.closed else self._connect()
             try:
-                with connection.begin():
+                connection = self._idle.pop()
+            except IndexError:
+                connection = self._connect()
+            try:
+                with _transaction(connection.driver, "BEGIN"):
                     yield connection
-            except BaseException:
-                self._give_back(connection)
-                raise
-            # One for each thread is kept: most questions take less time than to check a connection out and in.
-            if self._closed or self._readers.connection is not None:
-                self._give_back(connection)
-            else:
-                self._readers.connection = connection
+            finally:
+                if self._closed:
+                    connection.driver.close()
+                else:
+                    self._idle.append(connection)
 
     @contextmanager
     def view(self) -> Iterator[None]:
         """Have all that this thread reads within see the ledger at one moment, and cost one transaction."""
         with self.read() as connection:
-            before, self._readers.shared = getattr(self._readers, "shared", None), connection
+            before, self._sharing.connection = getattr(self._sharing, "connection", None), connection
             try:
                 yield
             finally:
-                self._readers.shared = before
+                self._sharing.connection = before
 
     def _connect(self) -> Connection:
-        connection = self._engine.connect()
-        self._kept.append(connection)
-        return connection
-
-    def _give_back(self, connection: Connection) -> None:
-        connection.close()
-        with suppress(ValueError):
-            self._kept.remove(connection)
+        return Connection(opened(self.path, query_only=self._query_only, busy_seconds=self._busy_seconds))
 
     def close(self) -> None:
-        """Give every connection back."""
+        """Close every connection; one that is just being read from is closed by its reader."""
         with self._writer_lock:
             self._closed = True
+            connections, self._idle = self._idle, []
             if self._writer is not None:
-                self._writer.close()
+                connections.append(self._writer)
                 self._writer = None
-            for connection in [*self._kept]:
-                connection.close()
-            self._kept.clear()
-            self._engine.dispose()
+            for connection in connections:
+                connection.driver.close()
 
 
 def fact(connection: Connection, name: str) -> Any:
@@ -175,34 +168,30 @@ def _lies_still(path: Path) -> bool:
     return bool(os.statvfs(path.parent).f_flag & os.ST_RDONLY) and not any(part.exists() for part in beside)
 
 
-def _engine(path: Path, *, query_only: bool, busy_seconds: float) -> Engine:
-    mode = "ro" if query_only else "rw"
-    engine = create_engine(
-        "sqlite://",
-        creator=lambda: connect(path, mode, busy_seconds=busy_seconds),
-        poolclass=QueuePool,
-        pool_size=4,
-        max_overflow=28,
-    )
-    engine._connection_cls = PlainConnection  # noqa: SLF001  (there is no other door to it)
-
-    @event.listens_for(engine, "connect")
-    def on_connect(connection: Any, _record: object) -> None:
+def opened(path: Path, *, query_only: bool = False, busy_seconds: float = BUSY_SECONDS) -> sqlite3.Connection:
+    """Open a ledger file that exists, as the store uses it."""
+    driver = connect(path, "ro" if query_only else "rw", busy_seconds=busy_seconds)
+    try:
         # The driver's own BEGIN is not one we can choose, and is left out before DDL: so it gets none.
-        connection.isolation_level = None
+        driver.isolation_level = None
         for pragma in _PRAGMAS if not query_only else (*_PRAGMAS[2:-1], "PRAGMA query_only=ON"):
-            connection.execute(pragma).close()
+            driver.execute(pragma).close()
+    except BaseException:
+        driver.close()
+        raise
+    return driver
 
-    @event.listens_for(engine, "begin")
-    def on_begin(connection: Connection) -> None:
-        writes = connection.get_execution_options().get("syncd_writes", False)
-        driver: Any = connection.connection.driver_connection
-        try:
-            driver.execute("BEGIN IMMEDIATE" if writes else "BEGIN").close()
-        except sqlite3.Error as error:
-            raise DBAPIError.instance("BEGIN", None, error, sqlite3.Error) from error
 
-    return engine
+@contextmanager
+def _transaction(driver: sqlite3.Connection, begin: str) -> Iterator[None]:
+    driver.execute(begin).close()
+    try:
+        yield
+        driver.commit()
+    except BaseException:
+        # A commit that failed may have left the transaction open. SQLite itself ended it where the disk failed.
+        driver.rollback()
+        raise
 
 
 @contextmanager
@@ -210,25 +199,27 @@ def _translated(path: Path) -> Iterator[None]:
     """Turn what the database says into what a person can act on."""
     try:
         yield
-    except OperationalError as error:
-        said = f"the ledger {path} cannot be used: {printable(str(error.orig), 200)}"
-        code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF
+    except sqlite3.OperationalError as error:
+        said = f"the ledger {path} cannot be used: {printable(str(error), 200)}"
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         if code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
             hint = "Another program holds a transaction open on it. End that program, then start again."
             raise BusyError(said, hint=hint) from error
         if code in _OF_THE_DISK:
             raise LedgerDiskError(said, hint=_OF_THE_DISK[code]) from error
-        if getattr(error.orig, "sqlite_errorcode", 0) == sqlite3.SQLITE_READONLY_ROLLBACK:
+        if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_READONLY_ROLLBACK:
             raise LedgerError(said, hint=_UNFINISHED) from error
         raise LedgerError(said, hint=_UNWRITABLE if code == sqlite3.SQLITE_READONLY else "") from error
-    except IntegrityError as error:
-        said = printable(str(error.orig), 200)
+    except sqlite3.IntegrityError as error:
+        said = printable(str(error), 200)
         raise LedgerError(
             f"the ledger {path} refused a change that contradicts what it knows: {said}",
             hint="Nothing was changed. Start again; if it happens again, it is a defect of syncd: please report it.",
         ) from error
-    except DatabaseError as error:
-        said = printable(str(error.orig), 200)
+    except sqlite3.ProgrammingError:
+        raise  # a mistake of ours, and nothing about the ledger
+    except sqlite3.DatabaseError as error:
+        said = printable(str(error), 200)
         raise LedgerError(
             f"the ledger {path} is damaged: {said}",
             hint="Nothing was uploaded. `syncd ledger restore` puts a backup in its place, `syncd ledger import` an "

@@ -8,11 +8,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
-from sqlalchemy import Connection, delete, select, text, update
-from sqlalchemy.dialects.sqlite import insert
-
+from syncd.ledger.plain import Connection, insert, text
 from syncd.ledger.rows import nanoseconds, signed, unsigned
-from syncd.ledger.schema import aside, ignored, roots
 from syncd.ledger.store import Store, fact, set_fact
 from syncd.model import PlacePath
 from syncd.printable import path_json, path_text, printable
@@ -67,12 +64,14 @@ class Territory:
 
         What the rules say of the places of a dropped root changes with it: judge the places again afterwards.
         """
-        paths = sorted(configured)
+        wanted = dict.fromkeys(sorted(configured), 0)
         with self._store.write() as connection:
-            for path in paths:
-                row = insert(roots).values(path=path, text=path_text(path))
-                connection.execute(row.on_conflict_do_nothing(index_elements=["path"]))
-            connection.execute(update(roots).values(dropped=roots.c.path.not_in(paths)))
+            known = {row.path: row.dropped for row in connection.execute(_CONFIGURED)}
+            for path in wanted.keys() - known.keys():
+                connection.execute(_ROOT, {"path": path, "text": path_text(path)})
+            for path, dropped in known.items():
+                if wanted.get(path, 1) != dropped:
+                    connection.execute(_DROPPED, {"path": path, "dropped": not dropped})
 
     def roots(self) -> list[RootRecord]:
         """Give what is known of the roots of the configuration."""
@@ -127,10 +126,9 @@ class Territory:
         with self._store.write() as connection:
             root_id = self._root_id(connection, root)
             connection.execute(_SCANNED, {"root_id": root_id, "device": signed(device), "now": now})
-            connection.execute(delete(ignored).where(ignored.c.root_id == root_id))
-            rows = [{"root_id": root_id, "reason": r, "files": n} for r, n in sorted(counts.items()) if n]
-            if rows:
-                connection.execute(ignored.insert(), rows)
+            connection.execute(_FORGET_IGNORED, {"root_id": root_id})
+            rows = ({"root_id": root_id, "reason": r, "files": n} for r, n in sorted(counts.items()) if n)
+            connection.execute_each(_IGNORED, rows)
             self._arrivals.add(root)
 
     def note_unseen(self, root: bytes, found: Mapping[bytes, str]) -> int:
@@ -170,18 +168,16 @@ class Territory:
                 said = printable(detail)
                 folder_id = self.folder_id(connection, place.root, place.folder)
                 new += connection.execute(_IS_ASIDE, {"folder_id": folder_id, "name": place.name}).scalar() != reason
-                row = insert(aside).values(
-                    folder_id=folder_id,
-                    name=place.name,
-                    text=path_text(place.name),
-                    reason=reason,
-                    detail=said,
-                    since=now,
-                )
                 connection.execute(
-                    row.on_conflict_do_update(
-                        index_elements=["folder_id", "name"], set_={"reason": reason, "detail": said}
-                    )
+                    _ASIDE,
+                    {
+                        "folder_id": folder_id,
+                        "name": place.name,
+                        "text": path_text(place.name),
+                        "reason": reason,
+                        "detail": said,
+                        "since": now,
+                    },
                 )
         return new
 
@@ -240,7 +236,7 @@ class Territory:
         self._forget_what_was_undone()
         number = self._root_ids.get(root)
         if number is None:
-            number = int(connection.execute(select(roots.c.id).where(roots.c.path == root)).scalar_one())
+            number = int(connection.execute(_ROOT_ID, {"root": root}).scalar_one())
             self._root_ids[root] = number
         return number
 
@@ -264,6 +260,10 @@ _SAMPLE = text("""
         FROM roots JOIN folders ON folders.root_id = roots.id WHERE roots.path = :root)
     WHERE name IS NOT NULL LIMIT :most
 """)
+_CONFIGURED = text("SELECT path, dropped FROM roots")
+_ROOT = insert("roots", "path", "text")
+_DROPPED = text("UPDATE roots SET dropped = :dropped WHERE path = :path")
+_ROOT_ID = text("SELECT id FROM roots WHERE path = :root")
 _FIRST_SCAN = text("SELECT first_scan_at FROM roots WHERE path = :root")
 _NEW_FOLDER = text("INSERT INTO folders (root_id, path, text) VALUES (:root_id, :path, :text)")
 _FOLDER = text("""
@@ -277,6 +277,11 @@ _LOOK = text("""
     SELECT size, mtime_ns, ctime_ns, inode FROM places
     WHERE folder_id = :folder_id AND name = :name AND gone_at IS NULL
 """)
+_ASIDE = text("""
+    INSERT INTO aside (folder_id, name, text, reason, detail, since)
+    VALUES (:folder_id, :name, :text, :reason, :detail, :since)
+    ON CONFLICT (folder_id, name) DO UPDATE SET reason = excluded.reason, detail = excluded.detail
+""")
 _IS_ASIDE = text("SELECT reason FROM aside WHERE folder_id = :folder_id AND name = :name")
 _FOLDERS_IN_USE = text("""
     SELECT folders.path FROM folders JOIN roots ON roots.id = folders.root_id
@@ -287,6 +292,8 @@ _FOLDERS_IN_USE = text("""
 """)
 _ASIDE_NAMES = text("SELECT name FROM aside WHERE folder_id = :folder_id")
 _CLEAR_ASIDE = text("DELETE FROM aside WHERE folder_id = :folder_id AND name = :name")
+_FORGET_IGNORED = text("DELETE FROM ignored WHERE root_id = :root_id")
+_IGNORED = insert("ignored", "root_id", "reason", "files")
 _SCANNED = text("""
     UPDATE roots SET device = :device, first_scan_at = coalesce(first_scan_at, :now), last_scan_at = :now,
                      absent = NULL, absent_since = NULL, released = 0

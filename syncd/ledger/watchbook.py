@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, text
-
+from syncd.ledger.plain import Connection, text
 from syncd.ledger.store import Store
 from syncd.printable import printable
 

@@ -13,6 +13,7 @@ from syncd.daemon.pipeline import OTHER_ACCOUNT
 from syncd.errors import LockedError
 from syncd.ledger.account import difference
 from syncd.ledger.migrate import open_for_reading, open_ledger
+from syncd.ledger.plain import text
 from syncd.ledger.queue import Queue
 from syncd.upload.pace import Gate, held_for_a_person, paused
 from tests.fakes.ledgers import make_ledger
@@ -61,7 +62,7 @@ def test_a_new_account_begins_without_a_ledger_and_the_old_one_is_kept_whole(led
     assert not ledger.with_name("ledger.db.mark").exists()
     assert kept.with_name(kept.name + ".mark").exists()
     with open_for_reading(kept) as store, store.read() as connection:
-        assert connection.exec_driver_sql("SELECT image_id FROM entries WHERE id = 1").scalar() == "7001"
+        assert connection.execute(text("SELECT image_id FROM entries WHERE id = 1")).scalar() == "7001"
     open_ledger(ledger, now=1.0).close()
     again = begin_anew(ledger)
     assert again != kept

@@ -14,6 +14,7 @@ import pytest
 
 from syncd.daemon.dispatch import Dispatch
 from syncd.daemon.turnstile import LEAD, LONGEST_HEAD_START, Turnstile
+from syncd.ledger.plain import text
 from syncd.model import Look, PlacePath
 from syncd.rules import Rules
 from syncd.settings import FolderSettings, UploadSettings
@@ -128,7 +129,7 @@ def test_large_files_on_a_slow_line_neither_starve_small_ones_nor_the_pace(ledge
 def test_an_arrival_is_in_the_next_request_or_the_one_after_it(ledger: Ledger) -> None:
     one_each(ledger, 300)
     with ledger.store.write() as connection:
-        connection.exec_driver_sql("UPDATE roots SET first_scan_at = 1")
+        connection.execute(text("UPDATE roots SET first_scan_at = 1"))
     simulation = Simulation(ledger, UploadSettings(pace=1.0, in_flight=2, batch_files=1))
     rng = random.Random(3)
     for number in range(12):

@@ -20,10 +20,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, Self
 
-from sqlalchemy import text
-
 from syncd.ledger.lookups import Lookups
 from syncd.ledger.migrate import open_ledger
+from syncd.ledger.plain import text
 from syncd.ledger.queue import Answer, Claim, Queue, Receipt
 from syncd.ledger.sightings import Policy, Recorded, Sighting, Sightings
 from syncd.ledger.store import Store

@@ -12,8 +12,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
-from sqlalchemy import text
-
 from syncd.daemon.dispatch import Dispatch
 from syncd.daemon.intake import Intake
 from syncd.daemon.pipeline import Pipeline
@@ -23,6 +21,7 @@ from syncd.errors import ReachError
 from syncd.ledger.holds import Holds
 from syncd.ledger.lookups import Lookups
 from syncd.ledger.migrate import open_ledger
+from syncd.ledger.plain import text
 from syncd.ledger.queue import Queue
 from syncd.ledger.sightings import Policy, Sightings
 from syncd.ledger.store import Store

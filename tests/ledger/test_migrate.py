@@ -15,12 +15,18 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
 
 from syncd.errors import LedgerError
 from syncd.ledger.guard import MarkFile, integrity
-from syncd.ledger.migrate import backup, open_for_reading, open_for_single_moves, open_ledger, revision
-from syncd.ledger.schema import REVISION
+from syncd.ledger.migrate import (
+    REVISION,
+    backup,
+    open_for_reading,
+    open_for_single_moves,
+    open_ledger,
+    revision,
+)
+from syncd.ledger.plain import text
 from syncd.ledger.store import Store, connect, set_fact
 from syncd.lifecycle import State
 from tests.fakes.ledgers import START, Ledger, make_ledger
@@ -101,8 +107,8 @@ from pathlib import Path
 import sqlalchemy as sa
 from alembic.migration import MigrationContext
 from alembic.operations import Operations
-from syncd.ledger.store import Store
-with Store(Path(sys.argv[1])) as store, store.write() as connection:
+from syncd.ledger.alembic_runner import transaction
+with transaction(Path(sys.argv[1])) as connection:
     change = Operations(MigrationContext.configure(connection, opts={"transactional_ddl": True}))
     with change.batch_alter_table("history", recreate="always") as history:
         history.add_column(sa.Column("another", sa.Text()))
@@ -140,7 +146,7 @@ for name in ("ledger.db", "new.db"):
     except LedgerError as error:
         print(error.exit_code, error.message.replace(sys.argv[1], ""), "|", error.hint)
 with open_for_reading(home / "ledger.db") as store, store.read() as connection:
-    print(connection.exec_driver_sql("SELECT count(*) FROM photos").scalar())
+    print(connection.execute("SELECT count(*) FROM photos").scalar())
 """
 
 
@@ -223,7 +229,7 @@ def test_d1_a_write_lock_of_another_process_is_waited_for(tmp_path: Path) -> Non
         assert not writer.is_alive()
         with store.read() as connection:
             rows = connection.execute(text("SELECT name FROM facts WHERE name IN ('mine', 'theirs') ORDER BY name"))
-            assert rows.scalars().all() == ["mine", "theirs"]
+            assert rows.scalars() == ["mine", "theirs"]
 
 
 def test_d3_a_reader_that_stays_makes_the_log_grow_only_while_it_stays(tmp_path: Path) -> None:

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import text
 
 from syncd.ledger import lookups, outlook, queue, reports, territory
+from syncd.ledger.plain import text
 from syncd.model import Capture
 from tests.fakes.ledgers import make_ledger, photo, sighting
 
@@ -79,7 +79,7 @@ def test_what_is_owed_comes_latest_first_from_both_lanes(tmp_path: Path) -> None
             )
         ledger.see(sighting(b"again", photo(2)))
         with ledger.store.write() as connection:
-            connection.exec_driver_sql("UPDATE entries SET lane = 1 WHERE order_at = 2.0")
+            connection.execute(text("UPDATE entries SET lane = 1 WHERE order_at = 2.0"))
         found = list(outlook.owed(ledger.store))
         assert [one.places[0].name for one in found] == [b"3", b"2", b"1"]
         assert [place.name for place in found[1].places] == [b"2", b"again"]

@@ -8,11 +8,11 @@ from itertools import product
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
 
 from syncd.errors import IllegalMoveError, LedgerError
 from syncd.ledger import queue
 from syncd.ledger.guard import MarkFile
+from syncd.ledger.plain import text
 from syncd.ledger.queue import FARTHEST, Answer, Claim, Queue, Receipt, move
 from syncd.lifecycle import Outcome, State, may_move
 from syncd.model import Capture, PlacePath, RequestMetadata
@@ -288,9 +288,8 @@ def test_another_root_that_was_dropped_gives_no_place(tmp_path: Path) -> None:
 def test_each_question_that_is_asked_at_every_turn_reads_an_index_in_order(ledger: Ledger, query: str) -> None:
     values = {"now": 0, "limit": 1, "group_key": "", "namespace": "", "split": None, "omit": None, "entry_id": 1}
     sql = getattr(queue, query)
-    named = {name: values[name] for name in sql._bindparams}
     with ledger.store.read() as connection:
-        plan = [row[-1] for row in connection.execute(text(f"EXPLAIN QUERY PLAN {sql.text}"), named)]
+        plan = [row[-1] for row in connection.execute(text(f"EXPLAIN QUERY PLAN {sql}"), values)]
     assert "USING" in plan[0]
     assert "INDEX ix_entries_" in plan[0]
     assert not any("TEMP B-TREE" in step for step in plan), plan

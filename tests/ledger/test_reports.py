@@ -10,6 +10,7 @@ import pytest
 
 from syncd.errors import LedgerError
 from syncd.ledger.migrate import open_for_reading
+from syncd.ledger.plain import text
 from syncd.ledger.queue import Answer, Receipt
 from syncd.ledger.reports import Listed, at_place, listed, other_places, status, trail
 from syncd.ledger.sightings import Policy
@@ -174,4 +175,4 @@ def test_reading_changes_nothing_even_where_somebody_tries(every: Ledger) -> Non
         assert status(store).places == 9
         assert len(list(listed(store))) == 9
         with pytest.raises(LedgerError), store.read() as connection:
-            connection.exec_driver_sql("DELETE FROM aside")
+            connection.execute(text("DELETE FROM aside"))

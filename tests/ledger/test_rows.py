@@ -100,7 +100,7 @@ def test_places_are_collected_by_photo_in_their_order(ledger: Ledger) -> None:
         SELECT places.photo_id, roots.path AS root, folders.path AS folder, places.name
         FROM places JOIN folders ON folders.id = folder_id JOIN roots ON roots.id = root_id ORDER BY places.id
     """)
-    found = group_by_photo(rows)  # type: ignore[arg-type]  # rows of the ledger
+    found = group_by_photo(rows)
     assert found == {
         1: [PlacePath(b"/photos", b"", name) for name in (b"z.jpg", b"\xff.jpg", b"a.jpg")],
         2: [PlacePath(b"/photos", b"", b"b.jpg")],

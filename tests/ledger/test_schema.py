@@ -14,6 +14,8 @@ from sqlalchemy import create_engine
 
 from syncd.errors import LedgerError
 from syncd.ledger import schema
+from syncd.ledger.migrate import REVISION
+from syncd.ledger.plain import text
 from syncd.ledger.store import Store
 from syncd.lifecycle import Outcome, State
 from tests.fakes.ledgers import Ledger, make_ledger, photo, sighting
@@ -63,7 +65,7 @@ def test_alembic_sees_no_drift_either(migrated: Path) -> None:
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
         assert compare_metadata(context, schema.metadata) == []
-        assert context.get_current_revision() == schema.REVISION
+        assert context.get_current_revision() == REVISION
     engine.dispose()
 
 
@@ -96,7 +98,7 @@ def test_what_can_never_be_true_is_refused(tmp_path: Path, change: str) -> None:
     with make_ledger(tmp_path, photos=2) as ledger:
         ledger.upload(2)
         with pytest.raises(LedgerError, match="refused a change"), ledger.store.write() as connection:
-            connection.exec_driver_sql(change)
+            connection.execute(text(change))
         ledger.assert_whole()
 
 
@@ -105,15 +107,15 @@ def test_the_number_of_a_request_is_never_used_again(tmp_path: Path) -> None:
     with make_ledger(tmp_path, photos=1) as ledger:
         first = ledger.claim(1)
         with ledger.store.write() as connection:
-            connection.exec_driver_sql("UPDATE entries SET state = 'ready'")
-            connection.exec_driver_sql("DELETE FROM sent")
-            connection.exec_driver_sql("DELETE FROM requests")
+            connection.execute(text("UPDATE entries SET state = 'ready'"))
+            connection.execute(text("DELETE FROM sent"))
+            connection.execute(text("DELETE FROM requests"))
         assert ledger.claim(1) > first
 
 
 def view(store: Store) -> list[tuple[str, str, str]]:
     with store.read() as connection:
-        rows = connection.exec_driver_sql("SELECT path, image_id, namespace, uploaded_at FROM image_ids ORDER BY path")
+        rows = connection.execute(text("SELECT path, image_id, namespace, uploaded_at FROM image_ids ORDER BY path"))
         return [(row.path, row.image_id, row.namespace) for row in rows]
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from syncd.errors import BusyError
+from syncd.errors import BusyError, LedgerError
 from syncd.ledger.migrate import open_ledger
+from syncd.ledger.plain import text
 from syncd.ledger.store import Store, connect, fact, set_fact
 
 
@@ -45,3 +47,40 @@ def test_d1_a_writer_that_reads_first_is_never_overtaken(tmp_path: Path) -> None
         overtaking.join()
         with one.read() as connection:
             assert (fact(connection, "one"), fact(connection, "other")) == (1, 1)
+
+
+def test_a_reader_may_read_while_it_reads_and_connections_are_used_again(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    open_ledger(path, now=0.0).close()
+    with Store(path) as store:
+        with store.read() as outer, store.read() as inner:
+            assert outer is not inner
+            assert fact(inner, "made_at") == 0.0
+        with store.read() as again:
+            assert again in {outer, inner}
+
+
+def test_a_commit_that_fails_leaves_nothing_behind_and_the_next_one_works(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    open_ledger(path, now=0.0).close()
+
+    def orphan(store: Store) -> None:
+        with store.write() as connection:
+            # A foreign key that is looked at when the transaction ends: so it is the COMMIT that fails.
+            connection.execute(text("PRAGMA defer_foreign_keys = ON"))
+            connection.execute(text("INSERT INTO folders (root_id, path, text) VALUES (99, x'61', 'a')"))
+
+    with Store(path) as store:
+        with pytest.raises(LedgerError, match="refused a change"):
+            orphan(store)
+        assert store.undone == 1
+        with store.write() as connection:
+            set_fact(connection, "x", 1)
+            assert connection.execute(text("SELECT count(*) FROM folders")).scalar() == 0
+
+
+def test_a_mistake_in_a_statement_is_not_said_to_be_damage(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    open_ledger(path, now=0.0).close()
+    with Store(path) as store, pytest.raises(sqlite3.ProgrammingError), store.read() as connection:
+        connection.execute(text("SELECT :missing"))

@@ -339,8 +339,8 @@ MUTANTS: Final = (
     Mutant(
         "writers begin without the lock on the ledger",
         "syncd/ledger/store.py",
-        'BEGIN IMMEDIATE" if',
-        'BEGIN" if',
+        'self._writer.driver, "BEGIN IMMEDIATE"',
+        'self._writer.driver, "BEGIN"',
         ("tests/ledger/test_store.py",),
     ),
     Mutant(
@@ -375,7 +375,7 @@ MUTANTS: Final = (
         "what was under way in a backup was not sent",
         "syncd/ledger/restore.py",
         "connection.execute(_MAY_BE_STORED)",
-        "_MAY_BE_STORED.compile()",
+        "str(_MAY_BE_STORED)",
         ("tests/ledger/test_restore.py",),
     ),
     Mutant(
