@@ -275,6 +275,8 @@ class Intake:
         return visited, unseen, counts
 
     def _compare_folder(self, root: Root, listing: FolderListing) -> None:
+        if self._territory.knows_all(root.path, listing.folder, listing.device, listing.files):
+            return
         known = self._territory.known_looks(root.path, listing.folder)
         for name, stamp in listing.files.items():
             if known.get(name) != stamp[:4]:

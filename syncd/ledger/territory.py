@@ -21,6 +21,8 @@ UNSEEN: Final = "unseen"
 _REMEMBERED_FOLDERS = 4096
 _KEPT_UNSEEN: Final = 300
 
+Seen = tuple[int, int, int, int, int]
+"""Size, mtime_ns, ctime_ns, inode, device: as a scan sees a file."""
 KnownLook = tuple[int, int, int, int]
 """Size in bytes, mtime and ctime in nanoseconds, inode: what tells that nobody touched a file."""
 
@@ -102,9 +104,23 @@ class Territory:
             number = self._find_folder(connection, root, folder)
             if number is None:
                 return {}
-            rows = connection.execute(_LOOKS, {"folder_id": number}).all()
-        # Nearly all of them are as they are: only numbers that were folded to fit are below zero.
-        return {row[0]: row[1:] if row[2] >= 0 and row[3] >= 0 and row[4] >= 0 else _known_look(row) for row in rows}
+            return {row.name: _known_look(row) for row in connection.execute(_LOOKS, {"folder_id": number})}
+
+    def knows_all(self, root: bytes, folder: bytes, device: int, files: Mapping[bytes, Seen]) -> bool:
+        """Tell whether the present places of a folder are these files, unchanged, and nothing else is known there.
+
+        The one question of a rescan where nothing happened. `device` is that of the folder: the ledger's own is not
+        compared, because disks get another number at each mount. Where this says no, the folder is to be compared
+        file by file; it also says no where the numbers of a file were folded to fit, or a file has its own device.
+        """
+        with self._store.read() as connection:
+            number = self._find_folder(connection, root, folder)
+            if number is None:
+                return not files
+            rows = connection.execute(_LOOKS_ON, {"folder_id": number, "device": signed(device)}).tuples()
+            if len(rows) != len(files) or connection.execute(_ANY_ASIDE, {"folder_id": number}).first() is not None:
+                return False
+        return {row[0]: row[1:] for row in rows} == files
 
     def known_at(self, place: PlacePath) -> tuple[KnownLook | None, bool]:
         """Give the look at which a present place was seen last, and whether a file is set aside there."""
@@ -273,6 +289,9 @@ _FOLDER = text("""
 _LOOKS = text("""
     SELECT name, size, mtime_ns, ctime_ns, inode FROM places WHERE folder_id = :folder_id AND gone_at IS NULL
 """)
+_LOOKS_ON = text("""
+    SELECT name, size, mtime_ns, ctime_ns, inode, :device FROM places WHERE folder_id = :folder_id AND gone_at IS NULL
+""")
 _LOOK = text("""
     SELECT size, mtime_ns, ctime_ns, inode FROM places
     WHERE folder_id = :folder_id AND name = :name AND gone_at IS NULL
@@ -290,6 +309,7 @@ _FOLDERS_IN_USE = text("""
         OR EXISTS (SELECT 1 FROM aside WHERE aside.folder_id = folders.id))
     ORDER BY folders.path
 """)
+_ANY_ASIDE = text("SELECT 1 FROM aside WHERE folder_id = :folder_id LIMIT 1")
 _ASIDE_NAMES = text("SELECT name FROM aside WHERE folder_id = :folder_id")
 _CLEAR_ASIDE = text("DELETE FROM aside WHERE folder_id = :folder_id AND name = :name")
 _FORGET_IGNORED = text("DELETE FROM ignored WHERE root_id = :root_id")

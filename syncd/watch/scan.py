@@ -29,6 +29,7 @@ _VANISHED: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
 _OPEN_FOLDERS: Final = 64
 """How many folders of the current path are held open: enough for every real tree, few enough for any limit."""
 _STATS_BETWEEN_STOPS: Final = 512
+_INSIDE_ITSELF: Final = "it is mounted inside itself, and was not entered again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,8 @@ class FolderListing:
     files: dict[bytes, Stamp]
     """Candidates by name, with their stat values."""
     ignored: dict[Ignored, int]
+    device: int
+    """The device that the folder itself is on."""
     subfolders: int
     """How many folders lie in it, other roots and ignored ones included; links to folders are none."""
     error: str | None = None
@@ -71,8 +74,15 @@ class _Content:
     names: list[bytes] = field(default_factory=list)
     error: str | None = None
 
+    refused: int = 0
+
     def count(self, reason: Ignored) -> None:
         self.ignored[reason] = self.ignored.get(reason, 0) + 1
+
+    def refuse(self, error: OSError) -> None:
+        self.count(Ignored.UNREADABLE)
+        self.refused += 1
+        self.error = f"{self.refused} of its files could not be looked at: {_sentence(error)}"
 
 
 def never() -> bool:
@@ -133,13 +143,13 @@ class _Walk:
             fd = self._open(folder)
         except (OSError, ReachError) as error:
             if not isinstance(error, OSError) or error.errno not in _VANISHED:
-                yield FolderListing(folder, {}, {}, 0, _sentence(error), reason)
+                yield FolderListing(folder, {}, {}, 0, 0, _sentence(error), reason)
             return
         seen = os.fstat(fd)
         frame = _Frame(folder, fd, (seen.st_dev, seen.st_ino), reason, [])
         if any(above.identity == frame.identity for above in self._path):
             _close(frame)
-            yield FolderListing(folder, {}, {}, 0, "it is mounted inside itself, and was not entered again", reason)
+            yield FolderListing(folder, {}, {}, seen.st_dev, 0, _INSIDE_ITSELF, reason)
             return
         content = self._list(fd, folder, reason)
         if content is None:
@@ -147,52 +157,50 @@ class _Walk:
             return
         frame.names = sorted(content.names, reverse=True)
         self._push(frame)
-        yield FolderListing(folder, content.files, content.ignored, len(frame.names), content.error, reason)
+        yield FolderListing(
+            folder, content.files, content.ignored, seen.st_dev, len(frame.names), content.error, reason
+        )
 
     def _list(self, fd: int, folder: bytes, reason: Ignored | None) -> _Content | None:
         """List an open folder. None: the walk was stopped in the middle."""
         content = _Content()
-        candidates: list[tuple[int, bytes, os.DirEntry[str]]] = []
-        judge = self._filters.file
+        listed: list[os.DirEntry[str]] = []
         try:
             with os.scandir(fd) as entries:
-                for entry in entries:
-                    name = entry.name.encode(_ENCODING, "surrogateescape")
-                    if entry.is_file(follow_symlinks=False):
-                        why = reason or judge(folder, name)
-                        if why is None:
-                            candidates.append((entry.inode(), name, entry))
-                        else:
-                            content.count(why)
-                    elif entry.is_dir(follow_symlinks=False):
-                        content.names.append(name)
-                    elif not entry.is_symlink():
-                        content.count(reason or Ignored.SPECIAL)
-                    elif not _leads_to_folder(entry):
-                        content.count(reason or Ignored.SYMLINK)
+                listed.extend(entries)
         except OSError as error:
             content.error = _sentence(error)
-        return content if self._stat(candidates, content) else None
-
-    def _stat(self, candidates: list[tuple[int, bytes, os.DirEntry[str]]], content: _Content) -> bool:
-        """Look at the candidates of a folder. False: the walk was stopped in the middle."""
         # In the order of their inodes, which on a cold disk is the order of their tracks.
-        candidates.sort()
-        files, refused = content.files, 0
-        for start in range(0, len(candidates), _STATS_BETWEEN_STOPS):
+        listed.sort(key=os.DirEntry.inode)
+        for start in range(0, len(listed), _STATS_BETWEEN_STOPS):
             if start and self._stopping():
-                return False
-            for _, name, entry in candidates[start : start + _STATS_BETWEEN_STOPS]:
-                try:
-                    seen = entry.stat(follow_symlinks=False)
-                    files[name] = (seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns, seen.st_ino, seen.st_dev)
-                except FileNotFoundError:
-                    continue
-                except OSError as error:
-                    refused += 1
-                    content.count(Ignored.UNREADABLE)
-                    content.error = f"{refused} of its files could not be looked at: {_sentence(error)}"
-        return True
+                return None
+            self._look_at(listed[start : start + _STATS_BETWEEN_STOPS], folder, reason, content)
+        return content
+
+    def _look_at(
+        self, entries: list[os.DirEntry[str]], folder: bytes, reason: Ignored | None, content: _Content
+    ) -> None:
+        """Look at some of the entries of a folder: the candidates among them, with their stat values."""
+        # Once for each file of every rescan: each call that can be left out here is a twentieth of the whole.
+        judge, files = self._filters.file, content.files
+        for entry in entries:
+            if not entry.is_file(follow_symlinks=False):
+                _count_other(entry, reason, content)
+                continue
+            name = entry.name.encode(_ENCODING, "surrogateescape")
+            why = reason or judge(folder, name)
+            if why is not None:
+                content.count(why)
+                continue
+            try:
+                seen = entry.stat(follow_symlinks=False)
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                content.refuse(error)
+                continue
+            files[name] = (seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns, seen.st_ino, seen.st_dev)
 
     def _push(self, frame: _Frame) -> None:
         if not frame.names:
@@ -230,6 +238,15 @@ def _close(frame: _Frame) -> None:
     if frame.fd >= 0:
         os.close(frame.fd)
         frame.fd = -1
+
+
+def _count_other(entry: os.DirEntry[str], reason: Ignored | None, content: _Content) -> None:
+    if entry.is_dir(follow_symlinks=False):
+        content.names.append(entry.name.encode(_ENCODING, "surrogateescape"))
+    elif not entry.is_symlink():
+        content.count(reason or Ignored.SPECIAL)
+    elif not _leads_to_folder(entry):
+        content.count(reason or Ignored.SYMLINK)
 
 
 def _leads_to_folder(entry: os.DirEntry[str]) -> bool:

@@ -96,6 +96,36 @@ def test_known_looks_are_those_of_one_folder(ledger: Ledger) -> None:
     assert ledger.territory.known_looks(b"/elsewhere", b"") == {}
 
 
+def test_a_folder_in_which_nothing_happened_is_known_whole(ledger: Ledger) -> None:
+    ledger.see(
+        sighting(b"a.jpg", photo(1), look=Look(1, 2, 3, 4, 5)),
+        sighting(b"b.jpg", photo(2), look=Look(6, 7, 8, 9, 5)),
+        sighting(b"gone.jpg", photo(3)),
+    )
+    ledger.lose(sighting(b"gone.jpg", photo(3)))
+    knows, a, b = ledger.territory.knows_all, (1, 2, 3, 4, 5), (6, 7, 8, 9, 5)
+    assert knows(ROOT, b"", 5, {b"b.jpg": b, b"a.jpg": a})
+    assert knows(ROOT, b"", 77, {b"a.jpg": (1, 2, 3, 4, 77), b"b.jpg": (6, 7, 8, 9, 77)}), "mounted again"
+    assert not knows(ROOT, b"", 5, {b"a.jpg": a}), "one is missing"
+    assert not knows(ROOT, b"", 5, {b"a.jpg": a, b"b.jpg": b, b"c.jpg": a}), "one is new"
+    assert not knows(ROOT, b"", 5, {b"a.jpg": a, b"c.jpg": b}), "one is missing and one is new"
+    for changed in ((0, 7, 8, 9, 5), (6, 0, 8, 9, 5), (6, 7, 0, 9, 5), (6, 7, 8, 0, 5)):
+        assert not knows(ROOT, b"", 5, {b"a.jpg": a, b"b.jpg": changed})
+    assert not knows(ROOT, b"", 5, {b"a.jpg": (1, 2, 3, 4, 6), b"b.jpg": b}), "to be compared one by one"
+    assert knows(ROOT, b"nowhere", 5, {})
+    assert not knows(ROOT, b"nowhere", 5, {b"a.jpg": a})
+    ledger.territory.put_aside([(place(b"a.jpg"), UNREADABLE, "no permission")], ledger.now)
+    assert not knows(ROOT, b"", 5, {b"a.jpg": a, b"b.jpg": b}), "something is aside"
+
+
+def test_numbers_that_were_folded_to_fit_are_compared_one_by_one(ledger: Ledger) -> None:
+    far = Look(1, 1 << 63, 1 << 63, (1 << 64) - 1, 5)
+    ledger.see(sighting(b"a.jpg", photo(1), look=far))
+    stamp = (far.size, far.mtime_ns, far.ctime_ns, far.inode, far.device)
+    assert not ledger.territory.knows_all(ROOT, b"", 5, {b"a.jpg": stamp})
+    assert ledger.territory.known_looks(ROOT, b"")[b"a.jpg"] == stamp[:4]
+
+
 def test_what_is_known_at_one_place(ledger: Ledger) -> None:
     ledger.see(sighting(b"a.jpg", photo(1), look=Look(1, 2, 3, 4, 5)))
     ledger.territory.put_aside([(place(b"b.jpg"), UNREADABLE, "no permission")], ledger.now)
