@@ -19,16 +19,6 @@ from syncd.settings import LogFormat, LogLevel
 
 E = TypeVar("E", bound=StrEnum)
 
-app = typer.Typer(
-    name="syncd",
-    help="Upload each distinct photo of your folders exactly once, and remember which path is which image.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-
 _INTERRUPTED = 130
 """What Typer makes of a Ctrl-C that nobody caught. No command of syncd gives it."""
 _HOISTED = {"--config": 1, "--log-level": 1, "--log-format": 1}
@@ -41,7 +31,24 @@ def _print_version(*, asked: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
+def application(asked: str | None = None) -> typer.Typer:
+    """Make the application: with the command that is asked for alone, or, where it is none of ours, with all."""
+    from syncd.cli.table import register
+
+    app = typer.Typer(
+        name="syncd",
+        help="Upload each distinct photo of your folders exactly once, and remember which path is which image.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(syncd)
+    register(app, asked)
+    return app
+
+
 def syncd(
     config: Annotated[Path | None, typer.Option(help="The configuration file.", show_default=False)] = None,
     log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error.", show_default="info")] = None,
@@ -73,11 +80,10 @@ def run(arguments: Sequence[str] | None = None) -> None:
 
 def main(arguments: Sequence[str]) -> int:  # noqa: PLR0911  (one return for each way to end)
     """Run one command; give its exit code."""
-    from syncd.cli.table import register
-
-    register(app)
+    words = hoist(arguments)
+    app = application(command_in(words))
     try:
-        result = app(hoist(arguments), prog_name="syncd", standalone_mode=False)
+        result = app(words, prog_name="syncd", standalone_mode=False)
     except SyncdError as error:
         complain(error)
         return error.exit_code
@@ -126,3 +132,15 @@ def hoist(arguments: Sequence[str]) -> list[str]:
         else:
             rest.append(word)
     return front + rest
+
+
+def command_in(words: Sequence[str]) -> str | None:
+    """Find the name of the command behind the options of syncd itself. None: another option comes first, or nothing."""
+    rest = iter(words)
+    for word in rest:
+        name, equals, _ = word.partition("=")
+        if name not in _HOISTED:
+            return None if word.startswith("-") else word
+        if not equals:
+            next(rest, None)
+    return None

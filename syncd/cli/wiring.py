@@ -6,12 +6,14 @@ import os
 import random
 import resource
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from syncd.apikey import ApiKey
+from syncd.cli.atneed import ClientAtNeed
 from syncd.cli.places import ledger_path
 from syncd.cli.signals import Signals
 from syncd.daemon.clock import SystemClock
@@ -36,13 +38,15 @@ from syncd.model import Look, PlacePath
 from syncd.rules import Rules
 from syncd.settings import Clock as WhichClock
 from syncd.settings import Copies, OnMetadataEdit, OnMetered, Settings
-from syncd.upload.client import Client, ClientSettings
 from syncd.upload.throttle import Throttle
 from syncd.watch.filters import Filter
-from syncd.watch.hints import Hints
-from syncd.watch.observer import WatchedRoot, Watcher
 from syncd.watch.reach import Root
 from syncd.watch.settle import Settling
+
+if TYPE_CHECKING:
+    from syncd.upload.client import Client
+    from syncd.watch.hints import Hints
+    from syncd.watch.observer import Watcher
 
 
 class FreshRoots:
@@ -59,7 +63,7 @@ class Assembly:
     """A pipeline, and what of its parts others must reach."""
 
     pipeline: Pipeline
-    client: Client
+    client: ClientAtNeed
     metered: Metered
 
 
@@ -97,9 +101,9 @@ def assembled(
         store = stack.enter_context(open_ledger(path, now=clock.now()))
         lock.cover()
         extractor = stack.enter_context(Extractor(Limits(settings.extract.time_limit, settings.extract.memory_limit)))
-        client = stack.enter_context(
-            Client(_client_settings(settings), key.reveal if key else str, passing=watched.passing)
-        )
+        client = stack.enter_context(ClientAtNeed(lambda: _client(settings, key, watched.passing)))
+        if api.proxy or api.ca_file:
+            client.client()  # what cannot be used is said now, not with the first photo
         watched.sender = client
         executor = stack.enter_context(ThreadPoolExecutor(settings.upload.in_flight, thread_name_prefix="send"))
         # Whoever is in a hurry (a second Ctrl-C) does not wait for answers: the next start knows them as unanswered.
@@ -169,6 +173,9 @@ def assembled(
 
 def watching(settings: Settings) -> tuple[Hints, Watcher]:
     """Build the watcher of all folders, and the hints that it gives."""
+    from syncd.watch.hints import Hints
+    from syncd.watch.observer import WatchedRoot, Watcher
+
     hints = Hints()
     paths = frozenset(bytes(folder.path) for folder in settings.folders)
     roots = [
@@ -183,6 +190,9 @@ def watching(settings: Settings) -> tuple[Hints, Watcher]:
     return hints, Watcher(roots, hints)
 
 
-def _client_settings(settings: Settings) -> ClientSettings:
+def _client(settings: Settings, key: ApiKey | None, passing: Callable[[int], float]) -> Client:
+    from syncd.upload.client import Client, ClientSettings
+
     api = settings.api
-    return ClientSettings(api.base_url, api.connect_timeout, api.answer_timeout, api.proxy, api.ca_file)
+    reached = ClientSettings(api.base_url, api.connect_timeout, api.answer_timeout, api.proxy, api.ca_file)
+    return Client(reached, key.reveal if key else str, passing=passing)

@@ -17,12 +17,13 @@ import os
 import re
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import Final
-
-from pathspec import GitIgnoreSpec
+from typing import TYPE_CHECKING, Final
 
 from syncd.errors import ConfigError
 from syncd.model import EXTENSIONS
+
+if TYPE_CHECKING:
+    from pathspec import GitIgnoreSpec
 
 
 class Ignored(StrEnum):
@@ -193,6 +194,8 @@ def _by_extension(name: bytes) -> Ignored | None:
 
 
 def _compile(patterns: Sequence[str]) -> GitIgnoreSpec:
+    from pathspec import GitIgnoreSpec  # noqa: PLC0415  (thirty modules, for those who have patterns)
+
     problems = []
     for pattern in patterns:
         try:

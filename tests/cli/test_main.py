@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from syncd.cli.main import hoist, main
+from syncd.cli.main import application, command_in, hoist, main
+from syncd.cli.table import COMMANDS, GROUPS
+from syncd.ledger.migrate import open_ledger
 
 
 @pytest.mark.parametrize(
@@ -23,6 +27,68 @@ from syncd.cli.main import hoist, main
 )
 def test_options_of_syncd_are_understood_anywhere(given: list[str], understood: list[str]) -> None:
     assert hoist(given) == understood
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        (["--config", "status", "sync", "--wait", "5s"], "sync"),
+        (["--config=c.toml", "status"], "status"),
+        (["--version", "status"], None),
+        (["--config"], None),
+        ([], None),
+    ],
+)
+def test_the_command_is_found_behind_the_options_of_syncd(words: list[str], found: str | None) -> None:
+    assert command_in(words) == found
+
+
+def test_only_the_command_that_is_asked_for_is_made(capsys: pytest.CaptureFixture[str]) -> None:
+    assert [command.name for command in application("sync").registered_commands] == ["sync"]
+    assert [group.name for group in application("ledger").registered_groups] == ["ledger"]
+    assert [command.name for command in application("nonsense").registered_commands] == list(COMMANDS)
+    assert main(["--help"]) == 0
+    told = capsys.readouterr().out
+    assert all(f"  {name} " in told for name in (*COMMANDS, *GROUPS))
+    assert main(["sync", "--help"]) == 0
+    assert "Usage: syncd sync" in capsys.readouterr().out
+    assert main(["synk"]) == 2
+    assert "sync" in capsys.readouterr().err, "what was meant is among all"
+
+
+UNNEEDED = (
+    "sqlalchemy",
+    "alembic",
+    "pydantic",
+    "requests",
+    "urllib3",
+    "pathspec",
+    "watchdog",
+    "rich",
+    "PIL",
+    "asyncio",
+)
+LOADED = """
+import sys
+from syncd.cli.main import main
+ended = main(sys.argv[2:])
+sys.exit(ended or ", ".join(set(sys.argv[1].split()) & set(sys.modules)) or 0)
+"""
+
+
+def test_a_sync_that_finds_nothing_new_imports_nothing_that_is_slow(tmp_path: Path) -> None:
+    photos, ledger = tmp_path / "photos", tmp_path / "ledger.db"
+    photos.mkdir()
+    open_ledger(ledger, now=0.0).close()
+    key, config = tmp_path / "key", tmp_path / "config.toml"
+    key.write_text("sk-mavi-test\n")
+    key.chmod(0o600)
+    config.write_text(
+        f'[api]\nkey_file = "{key}"\n[ledger]\nurl = "sqlite:///{ledger}"\n[[folder]]\npath = "{photos}"\n'
+    )
+    command = [sys.executable, "-c", LOADED, " ".join(UNNEEDED), "--config", str(config), "sync"]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:

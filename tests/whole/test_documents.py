@@ -10,8 +10,7 @@ import pytest
 import typer.main
 
 from syncd import settings
-from syncd.cli.main import app
-from syncd.cli.table import register
+from syncd.cli.main import application
 from syncd.daemon.metrics import metrics
 from syncd.daemon.rest import Rest
 from syncd.daemon.service import ANSWER_WITHIN, STOP_WITHIN
@@ -69,8 +68,7 @@ def test_how_long_a_stop_takes_is_what_is_said() -> None:
 
 
 def test_every_command_is_in_the_readme() -> None:
-    register(app)
-    group = typer.main.get_command(app)
+    group = typer.main.get_command(application())
     for name in group.commands:  # type: ignore[attr-defined]  # a group it is
         assert re.search(rf"^\|.*`(?:[^`|]*, )?{name}\b", README, re.MULTILINE), name
 
