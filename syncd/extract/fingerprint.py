@@ -47,7 +47,7 @@ def read_fingerprint(fd: int, *, walk: bool = True, chunk: int = CHUNK) -> Finge
     found = os.fstat(fd)
     if not stat.S_ISREG(found.st_mode):
         raise OSError("not a regular file")
-    stream = Stream(lambda length, offset: os.pread(fd, length, offset), found.st_size, chunk=chunk)
+    stream = Stream(lambda memory, offset: os.preadv(fd, [memory], offset), found.st_size, chunk=chunk)
     head = stream.peek(HEAD)
     kind = recognise(head)
     findings = _WALKS[kind](stream) if kind and walk else Findings(picture_known=False)

@@ -8,24 +8,29 @@ from collections.abc import Callable
 
 import xxhash
 
-CHUNK = 1 << 20
+CHUNK = 1 << 18
+"""Bytes: few enough that what was read is still in the processor's cache when it is hashed."""
 
 
 class Stream:
-    """The bytes of one file, read once in chunks.
+    """The bytes of one file, read once in chunks, all into the same memory: new pages cost more than the reading.
 
     Whoever walks the structure says of each stretch whether it belongs to the picture. All bytes go into the SHA-256,
     those of the picture also into the XXH3-128.
     """
 
-    def __init__(self, read: Callable[[int, int], bytes], size: int, *, chunk: int = CHUNK) -> None:
-        """`read(length, offset)` is that of os.pread; nothing beyond `size` is asked for. Its OSError goes through."""
+    def __init__(self, read: Callable[[memoryview, int], int], size: int, *, chunk: int = CHUNK) -> None:
+        """`read(memory, offset)` fills and counts, as os.preadv does; its OSError goes through.
+
+        Nothing beyond `size` is asked for.
+        """
         self._read = read
-        self._chunk = chunk
+        self._chunk = min(chunk, max(size, 1))
         self._limit = size
         self._fetched = 0
-        self._buffer = b""
+        self._buffer = bytearray(self._chunk)
         self._at = 0
+        self._end = 0
         self._all = hashlib.sha256()
         self._picture = xxhash.xxh3_128()
         self.zero_tail = 0
@@ -34,7 +39,7 @@ class Stream:
     @property
     def position(self) -> int:
         """How many bytes have been consumed."""
-        return self._fetched - len(self._buffer) + self._at
+        return self._fetched - (self._end - self._at)
 
     @property
     def size(self) -> int:
@@ -43,9 +48,9 @@ class Stream:
 
     def peek(self, length: int) -> bytes:
         """Return the next bytes without consuming them; fewer only where the file ends."""
-        while len(self._buffer) - self._at < length and self._fetch():
+        while self._end - self._at < length and self._fetch():
             pass
-        return self._buffer[self._at : self._at + length]
+        return bytes(memoryview(self._buffer)[self._at : min(self._at + length, self._end)])
 
     def take(self, length: int, *, picture: bool = True) -> bytes:
         """Consume and return up to `length` bytes; the caller bounds `length`."""
@@ -56,7 +61,7 @@ class Stream:
     def skip(self, length: int, *, picture: bool = True) -> bool:
         """Consume `length` bytes and tell whether there were so many."""
         while length > 0:
-            available = len(self._buffer) - self._at
+            available = self._end - self._at
             if not available:
                 if not self._fetch():
                     return False
@@ -69,20 +74,20 @@ class Stream:
     def search(self, pattern: re.Pattern[bytes], width: int) -> bytes | None:
         """Consume up to the next match of a pattern that is `width` bytes wide, and return the match (not consumed)."""
         while True:
-            match = pattern.search(self._buffer, self._at)
+            match = pattern.search(self._buffer, self._at, self._end)
             if match:
                 self._consume(match.start() - self._at, picture=True)
                 return match.group()
-            self._consume(max(0, len(self._buffer) - self._at - (width - 1)), picture=True)
+            self._consume(max(0, self._end - self._at - (width - 1)), picture=True)
             if not self._fetch():
-                self._consume(len(self._buffer) - self._at, picture=True)
+                self._consume(self._end - self._at, picture=True)
                 return None
 
     def drain(self) -> None:
         """Consume what is left, as bytes of the picture."""
-        self._consume(len(self._buffer) - self._at, picture=True)
+        self._consume(self._end - self._at, picture=True)
         while self._fetch():
-            self._consume(len(self._buffer), picture=True)
+            self._consume(self._end - self._at, picture=True)
 
     def digest(self) -> str:
         """SHA-256 of all bytes fetched, 64 hex digits."""
@@ -98,15 +103,35 @@ class Stream:
         self._at += length
 
     def _fetch(self) -> bool:
-        """Add a chunk to the buffer; false at the end of the file."""
+        """Add a chunk to what is not consumed; false at the end of the file."""
         wanted = min(self._chunk, self._limit - self._fetched)
-        chunk = self._read(wanted, self._fetched) if wanted > 0 else b""
-        if not chunk:
+        if wanted <= 0:
             return False
-        self._all.update(chunk)
-        self._fetched += len(chunk)
-        body = len(chunk.rstrip(b"\0"))
-        self.zero_tail = len(chunk) - body if body else self.zero_tail + len(chunk)
-        self._buffer = self._buffer[self._at :] + chunk if self._at < len(self._buffer) else chunk
-        self._at = 0
+        self._make_room(wanted)
+        with memoryview(self._buffer)[self._end : self._end + wanted] as memory:
+            length = self._read(memory, self._fetched)
+            if not length:
+                return False
+            self._all.update(memory[:length])
+        self._fetched += length
+        self._end += length
+        self._count_zeros(length)
         return True
+
+    def _make_room(self, wanted: int) -> None:
+        """Move what is not consumed to the front, and have so many bytes behind it."""
+        left = self._end - self._at
+        if left:
+            self._buffer[:left] = self._buffer[self._at : self._end]
+        self._at, self._end = 0, left
+        missing = left + wanted - len(self._buffer)
+        if missing > 0:
+            self._buffer += bytes(missing)
+
+    def _count_zeros(self, length: int) -> None:
+        """Count the zero bytes at the end, of which the last `length` are new."""
+        if self._buffer[self._end - 1]:
+            self.zero_tail = 0
+            return
+        body = len(self._buffer[self._end - length : self._end].rstrip(b"\0"))
+        self.zero_tail = length - body if body else self.zero_tail + length

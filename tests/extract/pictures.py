@@ -7,7 +7,7 @@ import os
 import random
 import struct
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -145,7 +145,18 @@ def xmp(*properties: str, attributes: str = "") -> bytes:
 
 
 def stream_of(content: bytes, chunk: int = 1 << 20) -> Stream:
-    return Stream(lambda length, offset: content[offset : offset + length], len(content), chunk=chunk)
+    return Stream(reading(content), len(content), chunk=chunk)
+
+
+def reading(content: bytes) -> Callable[[memoryview, int], int]:
+    """Read from a file that has such bytes, as os.preadv does."""
+
+    def read(memory: memoryview, offset: int) -> int:
+        found = content[offset : offset + len(memory)]
+        memory[: len(found)] = found
+        return len(found)
+
+    return read
 
 
 @contextmanager

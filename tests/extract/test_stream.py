@@ -8,7 +8,7 @@ import pytest
 import xxhash
 
 from syncd.extract.stream import Stream
-from tests.extract.pictures import stream_of
+from tests.extract.pictures import reading, stream_of
 
 CONTENT = bytes(range(256)) * 5
 
@@ -59,20 +59,19 @@ def test_zeros_at_the_end_are_counted(content: bytes, zeros: int, chunk: int) ->
 
 
 def test_nothing_beyond_the_size_at_the_start_is_read() -> None:
-    grown = b"x" * 100
-    stream = Stream(lambda length, offset: grown[offset : offset + length], 10)
+    stream = Stream(reading(b"x" * 100), 10)
     stream.drain()
     assert stream.digest() == hashlib.sha256(b"x" * 10).hexdigest()
 
 
 def test_a_file_that_shrinks_ends_early() -> None:
-    stream = Stream(lambda length, offset: b"xxxx"[offset : offset + length], 10)
+    stream = Stream(reading(b"xxxx"), 10)
     stream.drain()
     assert stream.size == 4
 
 
 def test_an_error_of_the_disk_goes_through() -> None:
-    def read(length: int, offset: int) -> bytes:
+    def read(memory: memoryview, offset: int) -> int:
         raise OSError(errno.EIO, "Input/output error")
 
     with pytest.raises(OSError, match="Input/output") as caught:
