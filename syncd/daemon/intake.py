@@ -29,6 +29,8 @@ from syncd.watch.settle import Settled, Settling
 
 _TOGETHER: Final = 64
 """Sightings that one transaction records."""
+_BYTES_TOGETHER: Final = 16_000_000
+"""Bytes of their files: what takes long to read does not keep from the way out what was read before."""
 _AT_LATEST: Final = 0.5
 """Seconds after which they are recorded anyway."""
 SLOWEST_DISK: Final = 100_000.0
@@ -345,6 +347,8 @@ class Intake:
 
     def _admit(self, root: Root, place: PlacePath, look: Look, *, is_known: bool) -> None:
         """Read a settled file and have it recorded, unless it changed in between."""
+        if self._pending and self._pending_bytes() + look.size > _BYTES_TOGETHER:
+            self._record_pending()
         match self._reading.read(root, place, look):
             case Sighting() as sighting:
                 self._take_in(sighting, is_known=is_known)
@@ -376,8 +380,12 @@ class Intake:
         if not self._pending:
             self._pending_since = self._clock.monotonic()
         self._pending.append(sighting)
-        if len(self._pending) >= _TOGETHER or self._clock.monotonic() - self._pending_since >= _AT_LATEST:
+        enough = len(self._pending) >= _TOGETHER or self._pending_bytes() >= _BYTES_TOGETHER
+        if enough or self._clock.monotonic() - self._pending_since >= _AT_LATEST:
             self._record_pending()
+
+    def _pending_bytes(self) -> int:
+        return sum(sighting.look.size for sighting in self._pending)
 
     def _gone(self, places: Iterable[PlacePath]) -> None:
         some = list(places)

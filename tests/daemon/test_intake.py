@@ -306,6 +306,17 @@ def test_what_was_read_is_recorded_together_and_the_way_out_is_woken(rig: Rig) -
     assert not rig.intake.is_busy()
 
 
+def test_a_large_file_does_not_hold_up_what_was_read_before_it(rig: Rig) -> None:
+    large = photo_bytes("large", more="x" * 17_000_000)
+    places = [rig.place(name) for name in ("a.jpg", "large.jpg", "z.jpg")]
+    for place, content in zip(places, (photo_bytes("a"), large, photo_bytes("z")), strict=True):
+        rig.write(place.name.decode(), content)
+    seen: list[set[str]] = []
+    rig.reader.meanwhile = lambda: seen.append(set(rig.states()))
+    rig.intake.look_at(places)
+    assert seen == [set(), {"a.jpg"}, {"a.jpg", "large.jpg"}]
+
+
 WHEN = datetime(2024, 5, 6, 7, 8, 9)  # noqa: DTZ001 -- a camera's wall clock has no zone
 
 

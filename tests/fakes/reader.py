@@ -39,7 +39,7 @@ class FakeReader:
         self.reads += 1
         if self.fails is not None:
             raise self.fails
-        content = os.pread(fd, 1 << 20, 0)
+        content = os.pread(fd, 1 << 26, 0)
         if self.meanwhile is not None:
             self.meanwhile()
         picture, _, rest = content.decode().partition(";")
