@@ -2,16 +2,20 @@
 
     start        `status` on a ledger of a million, and `--help`, beside `python -c pass`
     nothing-new  the second `sync` over --files files, beside `find -printf`
-    first-run    the first `sync` of --files small photos, beside the naive loop (naive.py); pace off
+    first-run    the first `sync` of --files photos of --kilobytes, pace off, beside the naive loop (naive.py)
+    large        the same, beside what the machine can do at all (limit.py)
     growth       the second `sync` for 1,000 to --files files: CPU, peak memory, bytes of ledger
 
 The two commands run in turn; what is quoted are medians, and the ratio pair by pair. CPU is user and system time of the
 process and its children, the steadier figure on a machine that others use too; `load` is what the machine was doing.
+`peak` is the most that one process had, `together` the most that all of them had at a time, pages that they share
+counted once (proportional set size, looked at every 20 ms).
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import resource
@@ -20,6 +24,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -39,18 +44,52 @@ class Run:
     wall: float
     cpu: float
     peak_mb: float
+    together_mb: float
 
 
-def run(command: Sequence[str]) -> Run:
+class Memory(threading.Thread):
+    """Watches what a process and all below it have together."""
+
+    def __init__(self, pid: int) -> None:
+        super().__init__(daemon=True)
+        self._pid = pid
+        self._over = threading.Event()
+        self.peak = 0
+
+    def run(self) -> None:
+        while not self._over.wait(0.02):
+            self.peak = max(self.peak, self._now(self._pid))
+
+    def end(self) -> float:
+        """Stop, and give the most in megabytes."""
+        self._over.set()
+        self.join()
+        return self.peak / 1024
+
+    def _now(self, pid: int) -> int:
+        kilobytes = 0
+        with contextlib.suppress(OSError):  # it has ended
+            rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+            kilobytes = next((int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss:")), 0)
+            for thread in Path(f"/proc/{pid}/task").iterdir():
+                kilobytes += sum(self._now(int(child)) for child in (thread / "children").read_text().split())
+        return kilobytes
+
+
+def run(command: Sequence[str], *, watched: bool = False) -> Run:
     began = time.monotonic()
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=AS_INSTALLED) as process:
         assert process.stderr is not None
+        memory = Memory(process.pid)
+        if watched:
+            memory.start()
         said = process.stderr.read()
+        together = memory.end() if watched else 0.0
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         sys.exit(f"{command} ended with {process.returncode}: {said.decode()[-2000:]}")
-    return Run(time.monotonic() - began, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+    return Run(time.monotonic() - began, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, together)
 
 
 def pairs(rounds: int, one: Callable[[], Run], other: Callable[[], Run]) -> tuple[list[Run], list[Run]]:
@@ -68,6 +107,7 @@ def told(what: str, ours: list[Run], beside: str, theirs: list[Run]) -> dict[str
         "wall": round(middle(ours, "wall"), 2),
         "cpu": round(middle(ours, "cpu"), 2),
         "peak_mb": round(middle(ours, "peak_mb")),
+        "together_mb": round(middle(ours, "together_mb")),
         "beside_wall": round(middle(theirs, "wall"), 2),
         "beside_cpu": round(middle(theirs, "cpu"), 2),
         "wall_ratio": round(statistics.median(a.wall / b.wall for a, b in zip(ours, theirs, strict=True)), 2),
@@ -96,7 +136,7 @@ def write_photos(library: Path, count: int, kilobytes: int = 20) -> None:
         own = jpeg.replace(written, f"{taken:%Y:%m:%d %H:%M:%S}".encode())
         filling = b""
         for _ in range(max(1, (kilobytes * 1000 - len(own)) // 60_000 + 1)):
-            size = min(60_000, max(16, kilobytes * 1000 - len(own) - len(filling)))
+            size = min(60_000, max(16, kilobytes * 1000 - len(own) - len(filling) - 4))
             filling += b"\xff\xfe" + (size + 2).to_bytes(2, "big") + os.urandom(size)
         (below / f"IMG_{number:06d}.jpg").write_bytes(own[:2] + filling + own[2:])
 
@@ -153,7 +193,7 @@ def nothing_new(folder: Path, given: argparse.Namespace, files: int | None = Non
 def first_run(folder: Path, given: argparse.Namespace) -> None:
     library, state = folder / "library", folder / "state"
     state.mkdir()
-    write_photos(library, given.files)
+    write_photos(library, given.files, given.kilobytes)
     config = write_config(folder, library)
     service = subprocess.Popen([sys.executable, str(HERE / "service.py"), "--port", str(PORT)])
     time.sleep(1)
@@ -162,16 +202,20 @@ def first_run(folder: Path, given: argparse.Namespace) -> None:
     def ours() -> Run:
         for old in folder.glob("ledger.db*"):
             old.unlink()
-        return run([*SYNCD, "--config", str(config), "sync"])
+        return run([*SYNCD, "--config", str(config), "sync"], watched=True)
 
     def naive() -> Run:
         shutil.rmtree(state)
         state.mkdir()
         return run([sys.executable, str(HERE / "naive.py"), url, str(library), str(state)])
 
+    def limit() -> Run:
+        return run([sys.executable, str(HERE / "limit.py"), url, str(library)])
+
+    beside, other = ("the limit", limit) if given.what == "large" else ("naive requests loop", naive)
     try:
-        one, other = pairs(given.rounds, ours, naive)
-        told(f"first run, {given.files} small photos", one, "naive requests loop", other)
+        one, two = pairs(given.rounds, ours, other)
+        told(f"first run, {given.files} x {given.kilobytes} KB", one, beside, two)
     finally:
         service.terminate()
         service.wait()
@@ -192,12 +236,15 @@ def growth(folder: Path, given: argparse.Namespace) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["start", "nothing-new", "first-run", "growth"])
+    parser.add_argument("what", choices=["start", "nothing-new", "first-run", "large", "growth"])
     parser.add_argument("--files", type=int, default=100_000)
+    parser.add_argument("--kilobytes", type=int, default=20)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--out")
     arguments = parser.parse_args()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    work = {"start": start, "nothing-new": nothing_new, "first-run": first_run, "growth": growth}[arguments.what]
+    work = {"start": start, "nothing-new": nothing_new, "first-run": first_run, "large": first_run, "growth": growth}[
+        arguments.what
+    ]
     with tempfile.TemporaryDirectory(prefix="syncd-bench-") as temporary:
         work(Path(temporary), arguments)
