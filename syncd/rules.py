@@ -95,6 +95,7 @@ class Rules:
 
     _folders: Mapping[bytes, _Folder]
     _rules: tuple[_Rule, ...]
+    _has_tags: bool
 
     @classmethod
     def compile(cls, folders: Iterable[FolderSettings], rules: Iterable[RuleSettings]) -> Self:
@@ -107,7 +108,8 @@ class Rules:
             bytes(folder.path): _Folder(folder, tuple(TagTemplate.parse(tag, ()) for tag in folder.tags))
             for folder in folders
         }
-        return cls(watched, tuple(compiled))
+        has_tags = any(rule.tags for rule in compiled) or any(folder.tags for folder in watched.values())
+        return cls(watched, tuple(compiled), has_tags)
 
     def owner(self, path: bytes) -> FolderSettings | None:
         """Give the innermost watched folder that an absolute path lies in (or is)."""
@@ -121,7 +123,7 @@ class Rules:
             return Labels("", (), skipped=NOT_CONFIGURED)
         root = bytes(folder.settings.path)
         segments = [_decoded(part) for part in place.path[len(root) :].split(b"/") if part]
-        values = _values(root, segments, capture)
+        values = _values(root, segments, capture) if self._has_tags else {}
         tags = [tag.fill(values) for tag in folder.tags]
         namespace, skipped = folder.settings.namespace, None
         for rule in self._rules:

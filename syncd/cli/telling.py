@@ -45,9 +45,12 @@ class PlainVoice:
         """Log it: a warning where a person is needed; all of it for debugging alone where it is to be quiet."""
         self.counts[said] += 1
         level = logging.WARNING if said.needs_a_person else logging.DEBUG if said in _DEBUG else logging.INFO
+        level = logging.DEBUG if self._quiet else level
+        if not log.isEnabledFor(level):
+            return
         where = path_text(path) if path is not None else None
         told = {"syncd": {"event": str(said), "path": where, "detail": printable(detail)}}
-        log.log(logging.DEBUG if self._quiet else level, "%s", line(said, path, detail), extra=told)
+        log.log(level, "%s", line(said, path, detail), extra=told)
 
 
 class BarVoice:

@@ -20,6 +20,8 @@ from syncd.extract.wire import LENGTH, MESSAGE_LIMIT, Task
 
 _STOP_INTERVAL: Final = 0.2
 """Seconds between two looks at whether to stop."""
+_AT_ONCE: Final = 16 * 1024
+"""Bytes taken from the channel at once. A message has some 200: memory for the longest would be cleared for each."""
 _REAP_TIMEOUT: Final = 1.0
 _LAST_WORDS: Final = 2000
 """Bytes of the worker's standard error that are looked at when it is lost."""
@@ -35,6 +37,7 @@ class WorkerProcess:
     def __init__(self, program: Sequence[str], memory_limit: int) -> None:
         """Start it. Raises WorkerError where the system has no process or descriptor to give."""
         self._buffer = b""
+        self._arrival = select.poll()
         with contextlib.ExitStack() as undo:
             try:
                 self._channel, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -49,6 +52,7 @@ class WorkerProcess:
                     hint="Look at the limits on processes and open files, and at the memory that is free.",
                 ) from error
             undo.pop_all()
+        self._arrival.register(self._channel, select.POLLIN)
 
     @property
     def pid(self) -> int:
@@ -88,7 +92,7 @@ class WorkerProcess:
         while len(self._buffer) < wanted:
             self._wait(deadline, stop)
             try:
-                received = self._channel.recv(MESSAGE_LIMIT)
+                received = self._channel.recv(_AT_ONCE)
             except ConnectionResetError:
                 received = b""
             if not received:
@@ -96,13 +100,11 @@ class WorkerProcess:
             self._buffer += received
 
     def _wait(self, deadline: float | None, stop: Callable[[], bool] | None) -> None:
-        poll = select.poll()
-        poll.register(self._channel, select.POLLIN)
         while True:
             left = None if deadline is None else max(0.0, deadline - time.monotonic())
             if stop and (left is None or left > _STOP_INTERVAL):
                 left = _STOP_INTERVAL
-            if poll.poll(None if left is None else left * 1000):
+            if self._arrival.poll(None if left is None else left * 1000):
                 return
             if stop and stop():
                 raise NotNowError("stopped before the photo was read", hint="The next run reads it again.")

@@ -97,7 +97,9 @@ def capture_of(found: Iterable[Exif], packets: Iterable[bytes]) -> Capture:
         _fill_from_exif(draft, values)
     for packet in packets:
         if xmp.mentions(packet, draft.lacking()):
-            _fill_from_xmp(draft, xmp.read_properties(packet))
+            from syncd.extract.packet import read_properties  # noqa: PLC0415  (an XML parser, for those who need it)
+
+            _fill_from_xmp(draft, read_properties(packet))
     return draft.finish()
 
 

@@ -45,7 +45,7 @@ class Unreadable:
 
 def encode(fields: Mapping[str, object]) -> bytes:
     """Frame one message."""
-    body = json.dumps(fields, separators=(",", ":"), allow_nan=False).encode("ascii")
+    body = _ENCODER.encode(fields).encode("ascii")
     return LENGTH.pack(len(body)) + body
 
 
@@ -132,7 +132,7 @@ class _Fields:
 
     def __init__(self, body: bytes) -> None:
         try:
-            values = json.loads(body, parse_constant=_no_constant)
+            values = _DECODER.decode(body.decode("ascii"))
         except RecursionError as error:
             raise ValueError("nested too deeply") from error
         if not isinstance(values, dict):
@@ -183,7 +183,7 @@ class _Fields:
 
 
 def _string(value: object, name: str, limit: int = _TEXT_LIMIT) -> str:
-    if not isinstance(value, str) or len(value) > limit or _SURROGATE.search(value):
+    if not isinstance(value, str) or len(value) > limit or not (value.isascii() or _SURROGATE.search(value) is None):
         raise ValueError(name)
     return value
 
@@ -196,3 +196,7 @@ def _strings(value: object, count: int, name: str) -> list[str]:
 
 def _no_constant(name: str) -> object:
     raise ValueError(name)
+
+
+_ENCODER: Final = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
+_DECODER: Final = json.JSONDecoder(parse_constant=_no_constant)

@@ -17,7 +17,6 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from syncd.extract.fingerprint import Fingerprint, read_fingerprint
-from syncd.extract.foreign import read_foreign_capture
 from syncd.extract.tags import read_capture
 from syncd.extract.wire import Task, encode_capture, encode_fingerprint, encode_unreadable
 from syncd.model import Capture, Dropped
@@ -38,7 +37,11 @@ class Read(Protocol):
 
 def parse(fd: int, found: Fingerprint) -> Capture:
     """Read the capture out of the blocks that the walk kept, or by Pillow where the format is a stranger's."""
-    return read_capture(found.blocks) if found.type else read_foreign_capture(fd)
+    if found.type:
+        return read_capture(found.blocks)
+    from syncd.extract.foreign import read_foreign_capture  # noqa: PLC0415  (Pillow, for what is never sent)
+
+    return read_foreign_capture(fd)
 
 
 def serve(channel: socket.socket, parse: Parse = parse, fingerprint: Read = read_fingerprint) -> None:

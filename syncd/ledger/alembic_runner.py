@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import sqlalchemy
@@ -15,7 +17,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import StaticPool
 
 from alembic import command
-from syncd.ledger.plain import Connection
+from syncd.ledger.plain import Connection, text
 from syncd.ledger.store import opened
 
 
@@ -30,7 +32,7 @@ def configuration() -> Config:
 
 @contextmanager
 def upgrading(ledger: Path, to: str = "head") -> Iterator[Connection]:
-    """Bring a ledger to a revision, then let the block do more in the same transaction: durable when it ends.
+    """Bring a ledger to a revision, and let the block do more in the same transaction: durable when it ends.
 
     The errors of the driver leave as they are: the store knows what they mean.
     """
@@ -60,3 +62,21 @@ def transaction(ledger: Path) -> Iterator[sqlalchemy.Connection]:
         raise
     finally:
         engine.dispose()
+
+
+def tables() -> str:
+    """Write down, as SQL, what all migrations together make of an empty ledger (`tables.sql`)."""
+    with TemporaryDirectory() as folder:
+        ledger = Path(folder) / "ledger.db"
+        ledger.touch()
+        with upgrading(ledger) as connection:
+            made = connection.execute(_MADE).scalars()
+            (revision,) = connection.execute(text("SELECT version_num FROM alembic_version")).scalars()
+    statements = [*made, f"INSERT INTO alembic_version VALUES ('{revision}')"]  # noqa: S608  (ours)
+    return "".join(f"{statement};\n\n" for statement in statements).rstrip("\n") + "\n"
+
+
+_MADE = text("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL AND name <> 'sqlite_sequence' ORDER BY rowid")
+
+if __name__ == "__main__":
+    sys.stdout.write(tables())

@@ -16,6 +16,8 @@ from syncd.ledger.store import Store, connect, fact, set_fact
 
 REVISION: Final = "0001"
 """The migration that this program was written for."""
+TABLES: Final = Path(__file__).with_name("tables.sql")
+"""What the migrations leave, as `python -m syncd.ledger.alembic_runner` writes it down."""
 QUICK_CHECK_BYTES = 32_000_000
 """Up to this size a ledger is checked at every start; a larger one once a day."""
 
@@ -105,20 +107,33 @@ def revision(connection: Connection) -> str | None:
 
 
 def migrate(store: Store, now: float) -> None:
-    """Apply the migrations that are missing, all in one transaction, after a backup. Does nothing at the newest."""
+    """Make the tables, or apply the migrations that are missing, in one transaction; those after a backup.
+
+    Does nothing at the newest.
+    """
     with store.read() as connection:
         before = revision(connection)
     if before == REVISION:
         return
     _refuse_a_newer_one(store.path, before)
-    if before is not None:
-        backup(store.path, store.path.with_name(f"{store.path.name}.before-{REVISION}"))
+    if before is None:
+        _make_tables(store, now)
+        return
+    backup(store.path, store.path.with_name(f"{store.path.name}.before-{REVISION}"))
     from syncd.ledger.alembic_runner import upgrading  # noqa: PLC0415  (half a second that only a migration pays)
 
-    with store.changing_tables(), upgrading(store.path) as connection:
-        if before is None:
-            set_fact(connection, "ledger_id", secrets.token_hex(8))
-            set_fact(connection, "made_at", now)
+    with store.changing_tables(), upgrading(store.path):
+        pass
+
+
+def _make_tables(store: Store, now: float) -> None:
+    """Give a new ledger the tables that all migrations together would leave: written down, for that takes no time."""
+    with store.write() as connection:
+        for statement in TABLES.read_text(encoding="utf-8").split(";\n"):
+            if statement.strip():
+                connection.execute(text(statement))
+        set_fact(connection, "ledger_id", secrets.token_hex(8))
+        set_fact(connection, "made_at", now)
 
 
 def backup(source: Path, target: Path) -> None:

@@ -29,11 +29,12 @@ def text(sql: str) -> Statement:
 
 
 @cache
-def insert(table: str, *columns: str) -> Statement:
-    """Make the statement that inserts a row with these columns."""
+def insert(table: str, *columns: str, unless_known: bool = False) -> Statement:
+    """Make the statement that inserts a row with these columns; `unless_known`: nothing, where a key is taken."""
     names = ", ".join(f'"{column}"' for column in columns)
     values = ", ".join(f":{column}" for column in columns)
-    return Statement(f"INSERT INTO {table} ({names}) VALUES ({values})")  # noqa: S608  (names of our own tables)
+    unless = " ON CONFLICT DO NOTHING" if unless_known else ""
+    return Statement(f"INSERT INTO {table} ({names}) VALUES ({values}){unless}")  # noqa: S608  (names of our own tables)
 
 
 class Connection:

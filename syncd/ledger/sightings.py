@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
-from syncd.ledger.doubt import doubt, doubt_entry, is_doubtful
+from syncd.ledger.doubt import Doubt, doubt, doubt_entry, is_doubtful
 from syncd.ledger.plain import Connection, insert, text
 from syncd.ledger.rows import PHOTO_COLUMNS, photo_row, signed, unfit_of
 from syncd.ledger.store import Store, fact
@@ -71,7 +71,8 @@ class Sightings:
     def record(self, sightings: Sequence[Sighting], now: float) -> list[Recorded]:
         """Record photos in one transaction; give for each what it came to, in the same order."""
         with self._store.write() as connection:
-            return [self._record(connection, sighting, now) for sighting in sightings]
+            moment = _Moment(now, doubt(connection), connection.execute(_ANY_ASIDE).first() is not None)
+            return [self._record(connection, sighting, moment) for sighting in sightings]
 
     def puts_another_picture(self, sighting: Sighting) -> bool:
         """Tell whether a known picture was replaced by bytes that were never seen before, and that show another one.
@@ -101,47 +102,69 @@ class Sightings:
                     self._after_change(connection, row.photo_id, now)
         return count
 
-    def _record(self, connection: Connection, sighting: Sighting, now: float) -> Recorded:
-        place = sighting.place
+    def _record(self, connection: Connection, sighting: Sighting, moment: _Moment) -> Recorded:
+        place, now = sighting.place, moment.now
         folder_id = self._territory.folder_id(connection, place.root, place.folder)
-        self._territory.clear_aside(connection, folder_id, place.name)
-        before = connection.execute(_PRESENT, {"folder_id": folder_id, "name": place.name}).first()
+        if moment.any_aside:
+            self._territory.clear_aside(connection, folder_id, place.name)
         photo_id, new = _photo_id(connection, sighting.photo, now)
-        if before is not None and before.photo_id == photo_id:
-            connection.execute(_LOOK_AGAIN, {"place_id": before.id, **_look_columns(sighting)})
-        else:
-            if before is not None:
-                connection.execute(_GONE, {"place_id": before.id, "at": now})
-            connection.execute(
-                _PLACE,
-                {
-                    "folder_id": folder_id,
-                    "name": place.name,
-                    "text": path_text(place.name),
-                    "photo_id": photo_id,
-                    "seen_at": now,
-                    **_look_columns(sighting),
-                },
-            )
-            if before is not None and new and self._policy.keep_metadata_edits:
-                _note_edit(connection, before.photo_id, photo_id, sighting.photo.picture_digest)
-        result = self._owe(connection, photo_id, sighting, now)
+        columns = {
+            "folder_id": folder_id,
+            "name": place.name,
+            "text": path_text(place.name),
+            "photo_id": photo_id,
+            "seen_at": now,
+            **_look_columns(sighting),
+        }
+        before = None
+        if not connection.execute(_PLACE, columns).rowcount:
+            before = connection.execute(_PRESENT, {"folder_id": folder_id, "name": place.name}).one()
+            self._replace(connection, before, columns)
+        elif new:
+            # Nothing can be known of a new photo at a new place: so nothing is asked, and nothing else has changed.
+            return self._make_entry(connection, photo_id, sighting, moment)
+        if before is not None and new and self._policy.keep_metadata_edits:
+            _note_edit(connection, before.photo_id, photo_id, sighting.photo.picture_digest)
+        result = self._owe(connection, photo_id, sighting, moment)
         self._after_change(connection, photo_id, now)
         if before is not None and before.photo_id != photo_id:
             self._after_change(connection, before.photo_id, now)
         return result
 
-    def _owe(self, connection: Connection, photo_id: int, sighting: Sighting, now: float) -> Recorded:
+    def _replace(self, connection: Connection, before: Any, columns: Mapping[str, object]) -> None:
+        """Note at a place where a photo is known that it was seen again, or that another lies there now."""
+        if before.photo_id == columns["photo_id"]:
+            connection.execute(_LOOK_AGAIN, {"place_id": before.id, **columns})
+            return
+        connection.execute(_GONE, {"place_id": before.id, "at": columns["seen_at"]})
+        connection.execute(_PLACE, columns)
+
+    def _owe(self, connection: Connection, photo_id: int, sighting: Sighting, moment: _Moment) -> Recorded:
         edit_of = connection.execute(_EDIT_OF, {"photo_id": photo_id}).scalar()
         if edit_of is not None:
-            owe_orphaned_edits(connection, edit_of, now)
+            owe_orphaned_edits(connection, edit_of, moment.now)
             still = connection.execute(_EDIT_OF, {"photo_id": photo_id}).scalar()
             return Recorded.OWED if still is None else Recorded.EDIT
         if self._is_covered(connection, photo_id, sighting):
             return Recorded.KNOWN
+        return self._make_entry(connection, photo_id, sighting, moment)
+
+    def _make_entry(self, connection: Connection, photo_id: int, sighting: Sighting, moment: _Moment) -> Recorded:
+        """Make the entry that a sighting owes, with the first row of its history."""
         lane = self._territory.lane(connection, sighting.place.root)
         key = sighting.namespace if self._policy.per_namespace else ""
-        doubtful = make_entry(connection, _NewEntry(photo_id, key, lane, sighting), now)
+        values = {
+            "photo_id": photo_id,
+            "namespace": key,
+            "lane": lane,
+            "order_at": sighting.order_at,
+            "group_key": sighting.group_key,
+            "size": sighting.photo.size,
+        }
+        unfit = str(sighting.unfit) if sighting.unfit else None
+        doubtful = is_doubtful(moment.doubt, sighting.look, moment.now, first_scan=lane == BACKLOG)
+        seen = f"seen at {path_text(sighting.place.path)}"
+        _insert_entry(connection, values, unfit, seen, moment.now, doubtful=doubtful)
         if sighting.unfit:
             return Recorded.UNFIT
         return Recorded.DOUBTFUL if doubtful else Recorded.OWED
@@ -157,28 +180,12 @@ class Sightings:
 
 
 @dataclass(frozen=True, slots=True)
-class _NewEntry:
-    photo_id: int
-    namespace: str
-    lane: int
-    sighting: Sighting
+class _Moment:
+    """What is the same for all sightings of one transaction."""
 
-
-def make_entry(connection: Connection, new: _NewEntry, now: float) -> bool:
-    """Make the entry that a sighting owes, with the first row of its history; tell whether it may be stored already."""
-    sighting = new.sighting
-    values = {
-        "photo_id": new.photo_id,
-        "namespace": new.namespace,
-        "lane": new.lane,
-        "order_at": sighting.order_at,
-        "group_key": sighting.group_key,
-        "size": sighting.photo.size,
-    }
-    unfit = str(sighting.unfit) if sighting.unfit else None
-    doubtful = is_doubtful(doubt(connection), sighting.look, now, first_scan=new.lane == BACKLOG)
-    _insert_entry(connection, values, unfit, f"seen at {path_text(sighting.place.path)}", now, doubtful=doubtful)
-    return doubtful
+    now: float
+    doubt: Doubt | None
+    any_aside: bool
 
 
 def _insert_entry(
@@ -267,11 +274,10 @@ def too_large(size: int, most: int) -> Unfit:
 
 
 def _photo_id(connection: Connection, photo: Photo, now: float) -> tuple[int, bool]:
-    known = connection.execute(_PHOTO, {"digest": photo.digest}).scalar()
-    if known is not None:
-        return known, False
     made = connection.execute(_NEW_PHOTO, photo_row(photo, now))
-    return made.lastrowid, True
+    if made.rowcount:
+        return made.lastrowid, True
+    return connection.execute(_PHOTO, {"digest": photo.digest}).scalar_one(), False
 
 
 def _note_edit(connection: Connection, old_id: int, new_id: int, picture_digest: str) -> None:
@@ -296,13 +302,17 @@ def _look_columns(sighting: Sighting) -> dict[str, object]:
 
 
 _LOOKED_AT = ["size", "mtime_ns", "ctime_ns", "inode", "device", "namespace", "unwanted"]
-_PLACE = insert("places", "folder_id", "name", "text", "photo_id", "seen_at", *_LOOKED_AT)
-_ENTRY = insert(
-    "entries",
-    *("photo_id", "namespace", "lane", "order_at", "group_key", "size", "state", "reason", "due_at", "arrived_at"),
-)
+_PLACE = insert("places", "folder_id", "name", "text", "photo_id", "seen_at", *_LOOKED_AT, unless_known=True)
+_WITHDRAWN_AT_FIRST = WITHDRAWN_NOW.replace("entries.photo_id", ":photo_id").replace("entries.namespace", ":namespace")
+_ENTRY = text(f"""
+    INSERT INTO entries (photo_id, namespace, lane, order_at, group_key, size, state, reason, due_at, arrived_at,
+                         withdrawn)
+    VALUES (:photo_id, :namespace, :lane, :order_at, :group_key, :size, :state, :reason, :due_at, :arrived_at,
+            {_WITHDRAWN_AT_FIRST})
+""")  # noqa: S608  (no value in it)
 _HISTORY = insert("history", "entry_id", "at", "after", "reason")
-_NEW_PHOTO = insert("photos", *PHOTO_COLUMNS)
+_NEW_PHOTO = insert("photos", *PHOTO_COLUMNS, unless_known=True)
+_ANY_ASIDE = text("SELECT 1 FROM aside LIMIT 1")
 _PRESENT = text("SELECT id, photo_id FROM places WHERE folder_id = :folder_id AND name = :name AND gone_at IS NULL")
 _PICTURE_AT = text("""
     SELECT photos.picture_digest, photos.unfit_code

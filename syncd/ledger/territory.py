@@ -58,7 +58,7 @@ class Territory:
         self._store = store
         self._root_ids: dict[bytes, int] = {}
         self._folder_ids: OrderedDict[tuple[bytes, bytes], int] = OrderedDict()
-        self._arrivals: set[bytes] = set()
+        self._lanes: dict[bytes, int] = {}
         self._undone = store.undone
 
     def configure(self, configured: Iterable[bytes]) -> None:
@@ -145,7 +145,7 @@ class Territory:
             connection.execute(_FORGET_IGNORED, {"root_id": root_id})
             rows = ({"root_id": root_id, "reason": r, "files": n} for r, n in sorted(counts.items()) if n)
             connection.execute_each(_IGNORED, rows)
-            self._arrivals.add(root)
+            self._lanes[root] = ARRIVALS
 
     def note_unseen(self, root: bytes, found: Mapping[bytes, str]) -> int:
         """Record which folders of a root the last whole scan could not look into, and why; give how many are new.
@@ -212,13 +212,11 @@ class Territory:
     def lane(self, connection: Connection, root: bytes) -> int:
         """Tell the lane of a photo that is seen now: an arrival only after the root's first whole scan."""
         self._forget_what_was_undone()
-        if root in self._arrivals:
-            return ARRIVALS
-        seen = connection.execute(_FIRST_SCAN, {"root": root}).scalar()
-        if seen is None:
-            return BACKLOG
-        self._arrivals.add(root)
-        return ARRIVALS
+        lane = self._lanes.get(root)
+        if lane is None:
+            scanned_at = connection.execute(_FIRST_SCAN, {"root": root}).scalar()
+            lane = self._lanes[root] = BACKLOG if scanned_at is None else ARRIVALS
+        return lane
 
     def folder_id(self, connection: Connection, root: bytes, folder: bytes) -> int:
         """Give the number of a folder, making it where it is new; a part of the caller's transaction."""
@@ -246,7 +244,7 @@ class Territory:
             self._undone = self._store.undone
             self._folder_ids.clear()
             self._root_ids.clear()
-            self._arrivals.clear()
+            self._lanes.clear()
 
     def _root_id(self, connection: Connection, root: bytes) -> int:
         self._forget_what_was_undone()

@@ -17,9 +17,11 @@ from pathlib import Path
 import pytest
 
 from syncd.errors import LedgerError
+from syncd.ledger.alembic_runner import tables, upgrading
 from syncd.ledger.guard import MarkFile, integrity
 from syncd.ledger.migrate import (
     REVISION,
+    TABLES,
     backup,
     open_for_reading,
     open_for_single_moves,
@@ -92,6 +94,22 @@ def test_b7_nobody_reads_in_a_ledger_that_is_not_the_one_used_last(tmp_path: Pat
             with pytest.raises(LedgerError, match=words) as refused:
                 opens(path)
             assert "syncd ledger restore" in refused.value.hint
+
+
+def test_the_tables_of_a_new_ledger_are_those_that_the_migrations_make(tmp_path: Path) -> None:
+    assert TABLES.read_text(encoding="utf-8") == tables(), "python -m syncd.ledger.alembic_runner > tables.sql"
+    new, migrated = tmp_path / "new.db", tmp_path / "migrated.db"
+    open_ledger(new, now=START).close()
+    migrated.touch()
+    with upgrading(migrated):
+        pass
+    assert what_was_made(new) == what_was_made(migrated)
+
+
+def what_was_made(path: Path) -> list[tuple[object, ...]]:
+    with closing(sqlite3.connect(path)) as connection:
+        made = connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY rowid").fetchall()
+        return [*made, *connection.execute("SELECT version_num FROM alembic_version")]
 
 
 def test_there_is_nothing_to_read_before_the_first_sync(tmp_path: Path) -> None:

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from syncd.extract.xmp import mentions, read_properties
+from syncd.extract.packet import read_properties
+from syncd.extract.xmp import mentions
 from tests.extract.pictures import xmp
 
 CREATED = "<xmp:CreateDate>2020-01-02T03:04:05</xmp:CreateDate>"
