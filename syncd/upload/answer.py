@@ -21,7 +21,7 @@ _MOST_FIELDS: Final = 100
 
 
 class LastResponse(http.client.HTTPResponse):
-    """The final answer on a connection. The socket's timeout bounds the whole of it, however its bytes drip."""
+    """The final answer on a connection. So many seconds, else the socket's timeout, bound the whole of it."""
 
     version_string = "HTTP"
     """For the log of urllib3, as what follows."""
@@ -29,8 +29,8 @@ class LastResponse(http.client.HTTPResponse):
     _connection: Any = None
     """Set by urllib3."""
 
-    def __init__(self, sock: socket.socket, *_: Any, **__: Any) -> None:
-        source: Any = _TimedReader(sock, sock.gettimeout() or 0.0)
+    def __init__(self, sock: socket.socket, *_: Any, seconds: float | None = None, **__: Any) -> None:
+        source: Any = _TimedReader(sock, seconds or sock.gettimeout() or 0.0)
         super().__init__(source)
         self.fields: dict[str, str] = {}
         """The header fields, names in lower case; the values of a repeated one are joined by commas."""

@@ -190,8 +190,7 @@ class PlainConnection(urllib3.connection.HTTPConnection):
     def getresponse(self) -> Any:
         """Read the answer, up to its body."""
         seconds: Any = self.timeout
-        self.sock.settimeout(min(seconds, _LAST_LOOK) if self._hurry else seconds)
-        response = LastResponse(self.sock)
+        response = LastResponse(self.sock, seconds=min(seconds, _LAST_LOOK) if self._hurry else seconds)
         response.begin()
         return response
 
