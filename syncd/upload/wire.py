@@ -129,7 +129,8 @@ class Outgoing:
             if self._sock is not None:
                 with contextlib.suppress(OSError):  # it may have ended by itself
                     # Not SSLSocket.shutdown: it would drop the TLS layer under the thread that is writing.
-                    socket.socket.shutdown(self._sock, socket.SHUT_RDWR)
+                    # TLS within the TLS to a proxy is no socket: it has one.
+                    socket.socket.shutdown(getattr(self._sock, "socket", self._sock), socket.SHUT_RDWR)
 
     def prepare(self) -> None:
         """Return when the request may leave, its head included: a service that limits requests counts that."""

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import socket
 import ssl
 import struct
@@ -283,6 +284,60 @@ def test_tls_goes_through_a_tunnel(
     proxy = f"http://127.0.0.1:{tunnel(server.port)}"
     client = make_client(server.base_url, ca_file=certificate[0], proxy=proxy)
     assert send(client, make_file, BIG) == STORED
+
+
+def tunnelling(port: int) -> Callable[[ssl.SSLSocket], None]:
+    """Be a proxy behind TLS: open a tunnel to a local port for whoever asks."""
+
+    def serve(conn: ssl.SSLSocket) -> None:
+        head = b""
+        while b"\r\n\r\n" not in head:
+            head += conn.recv(1)
+        with socket.create_connection(("127.0.0.1", port)) as target:
+            conn.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+            while True:
+                ready, _, _ = select.select([conn, target], [], [], 10)
+                source, sink = (conn, target) if conn in ready else (target, conn)
+                data = source.recv(65536)
+                if not ready or not data:
+                    return
+                sink.sendall(data)
+
+    return serve
+
+
+def test_tls_goes_through_a_proxy_behind_tls(
+    start_tls: StartTls, certificate: tuple[Path, Path], make_client: MakeClient, make_file: MakeFile
+) -> None:
+    proxy = start_tls(tunnelling(start_tls(answer).port))
+    client = make_client(
+        proxy.base_url.replace(str(proxy.port), "1"), ca_file=certificate[0], proxy=f"https://127.0.0.1:{proxy.port}"
+    )
+    assert [send(client, make_file, size) for size in (1000, BIG)] == [STORED, STORED]
+
+
+def test_s2_abandoning_works_through_a_proxy_behind_tls(
+    start_tls: StartTls, certificate: tuple[Path, Path], make_client: MakeClient, make_file: MakeFile
+) -> None:
+    arrived, done = threading.Event(), threading.Event()
+
+    def stop_reading(conn: ssl.SSLSocket) -> None:
+        conn.recv(1000)
+        arrived.set()
+        done.wait(10)
+
+    proxy = start_tls(tunnelling(start_tls(stop_reading).port))
+    client = make_client(
+        "https://127.0.0.1:1/api", ca_file=certificate[0], proxy=f"https://127.0.0.1:{proxy.port}", answer=30.0
+    )
+    replies: list[Reply] = []
+    thread = threading.Thread(target=lambda: replies.append(send(client, make_file, 30 * BIG)))
+    thread.start()
+    arrived.wait(5)
+    client.abandon()
+    thread.join(5)
+    done.set()
+    assert [type(reply) for reply in replies] == [NotSent]
 
 
 def test_a_proxy_that_drips_does_not_hold_us(make_file: MakeFile) -> None:
