@@ -95,7 +95,6 @@ class Rules:
 
     _folders: Mapping[bytes, _Folder]
     _rules: tuple[_Rule, ...]
-    _has_tags: bool
 
     @classmethod
     def compile(cls, folders: Iterable[FolderSettings], rules: Iterable[RuleSettings]) -> Self:
@@ -108,8 +107,7 @@ class Rules:
             bytes(folder.path): _Folder(folder, tuple(TagTemplate.parse(tag, ()) for tag in folder.tags))
             for folder in folders
         }
-        has_tags = any(rule.tags for rule in compiled) or any(folder.tags for folder in watched.values())
-        return cls(watched, tuple(compiled), has_tags)
+        return cls(watched, tuple(compiled))
 
     def owner(self, path: bytes) -> FolderSettings | None:
         """Give the innermost watched folder that an absolute path lies in (or is)."""
@@ -121,9 +119,11 @@ class Rules:
         folder = self._owner(place.path) if place.root in self._folders else None
         if folder is None:
             return Labels("", (), skipped=NOT_CONFIGURED)
+        if not (self._rules or folder.tags):
+            return Labels(folder.settings.namespace, ())
         root = bytes(folder.settings.path)
         segments = [_decoded(part) for part in place.path[len(root) :].split(b"/") if part]
-        values = _values(root, segments, capture) if self._has_tags else {}
+        values = _values(root, segments, capture)
         tags = [tag.fill(values) for tag in folder.tags]
         namespace, skipped = folder.settings.namespace, None
         for rule in self._rules:

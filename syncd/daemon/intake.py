@@ -92,6 +92,7 @@ class Intake:
         self._recorded = recorded
         self._progress = progress
         self._pending: list[Sighting] = []
+        self._pending_bytes = 0
         self._pending_since = 0.0
         self._again: deque[PlacePath] = deque()
         self._busy = False
@@ -212,7 +213,7 @@ class Intake:
     def _record_pending(self) -> None:
         if not self._pending:
             return
-        sightings, self._pending = self._pending, []
+        sightings, self._pending, self._pending_bytes = self._pending, [], 0
         results = self._sightings.record(sightings, self._clock.now())
         for sighting, result in zip(sightings, results, strict=True):
             self.tally.recorded[result] += 1
@@ -347,7 +348,7 @@ class Intake:
 
     def _admit(self, root: Root, place: PlacePath, look: Look, *, is_known: bool) -> None:
         """Read a settled file and have it recorded, unless it changed in between."""
-        if self._pending and self._pending_bytes() + look.size > _BYTES_TOGETHER:
+        if self._pending and self._pending_bytes + look.size > _BYTES_TOGETHER:
             self._record_pending()
         match self._reading.read(root, place, look):
             case Sighting() as sighting:
@@ -380,12 +381,10 @@ class Intake:
         if not self._pending:
             self._pending_since = self._clock.monotonic()
         self._pending.append(sighting)
-        enough = len(self._pending) >= _TOGETHER or self._pending_bytes() >= _BYTES_TOGETHER
+        self._pending_bytes += sighting.look.size
+        enough = len(self._pending) >= _TOGETHER or self._pending_bytes >= _BYTES_TOGETHER
         if enough or self._clock.monotonic() - self._pending_since >= _AT_LATEST:
             self._record_pending()
-
-    def _pending_bytes(self) -> int:
-        return sum(sighting.look.size for sighting in self._pending)
 
     def _gone(self, places: Iterable[PlacePath]) -> None:
         some = list(places)
@@ -470,6 +469,7 @@ class Intake:
         """Take nothing of a root in any more: too much of it changed at once for anybody's daily work."""
         replaced = self._replacements.drop(root)
         self._pending = [sighting for sighting in self._pending if sighting.place.root != root]
+        self._pending_bytes = sum(sighting.look.size for sighting in self._pending)
         for place in self._settling.places():
             if place.root == root:
                 self._settling.forget(place)

@@ -153,11 +153,12 @@ class _Fields:
         return _string(self.values[name], name, limit)
 
     def optional(self, name: str, limit: int = _TEXT_LIMIT) -> str | None:
-        return None if self.values[name] is None else self.text(name, limit)
+        value = self.values[name]
+        return None if value is None else _string(value, name, limit)
 
     def hexadecimal(self, name: str, digits: int) -> str:
-        value = self.text(name)
-        if len(value) != digits or value.strip("0123456789abcdef"):
+        value = self.values[name]
+        if not isinstance(value, str) or len(value) != digits or value.strip("0123456789abcdef"):
             raise ValueError(name)
         return value
 

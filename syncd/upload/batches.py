@@ -49,11 +49,15 @@ def worded(rest: RequestMetadata, taken_at: datetime | None, position: Position 
     """Give the metadata of a request with a time and a position, in the words of API.md, without the marker."""
     return replace(
         rest,
-        # API.md: yyyy-MM-dd HH:mm:ss, no zone, no fraction.
-        datetime_taken=taken_at.isoformat(" ", "seconds") if taken_at is not None else None,
+        datetime_taken=_in_words(taken_at),
         latitude=decimal_degrees(position.latitude) if position else None,
         longitude=decimal_degrees(position.longitude) if position else None,
     )
+
+
+def _in_words(taken_at: datetime | None) -> str | None:
+    # API.md: yyyy-MM-dd HH:mm:ss, no zone, no fraction.
+    return taken_at.isoformat(" ", "seconds") if taken_at is not None else None
 
 
 def metadata_for(
@@ -71,8 +75,11 @@ def marked(metadata: RequestMetadata, marker: str) -> RequestMetadata:
 
 def group_key(capture: Capture) -> str:
     """Give what is equal where the capture's part of the metadata is equal, so that the ledger can find mates."""
-    metadata = metadata_for(capture, Labels("", ()))
-    parts = (metadata.datetime_taken, metadata.camera_model, metadata.latitude, metadata.longitude)
+    position = capture.position
+    latitude, longitude = (
+        (decimal_degrees(position.latitude), decimal_degrees(position.longitude)) if position else (None, None)
+    )
+    parts = (_in_words(capture.taken_at), capture.camera_model, latitude, longitude)
     return hashlib.sha256(repr(parts).encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
