@@ -5,83 +5,42 @@ The plan is single-threaded: `turn` is called by one thread. The threads of `in_
 
 from __future__ import annotations
 
-import os
 import random
 import threading
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import dataclass, replace
-from typing import Any, Final, Protocol
+from typing import Any
 
+from syncd.daemon.choosing import LINGER, Choosing, Round
 from syncd.daemon.clock import Clock, local_midnight, next_local_midnight
-from syncd.daemon.inquiries import Findings, Inquiries, Searcher
-from syncd.daemon.line import SMALL_FILE, SMALL_REQUEST, Line
-from syncd.daemon.opening import Opened, Opener, Opening
-from syncd.daemon.planner import Chosen, Labeller, Planner
-from syncd.daemon.receipts import Meaning, Request, given_up, meaning
+from syncd.daemon.flights import Departure, Flight, Flights, Load, Sender
+from syncd.daemon.inquiries import Findings, Inquiries
+from syncd.daemon.line import Line
+from syncd.daemon.opening import Opener, Opening, close
+from syncd.daemon.planner import Labeller, Planner
+from syncd.daemon.receipts import Meaning, given_up, meaning
 from syncd.daemon.rest import Idle, Rest
 from syncd.daemon.turnstile import Turn, Turnstile
 from syncd.daemon.voice import Said, Voice
+from syncd.errors import SyncdError
 from syncd.ledger.lookups import Lookups
-from syncd.ledger.queue import Claim, Queue
-from syncd.ledger.rows import Owed
+from syncd.ledger.queue import Queue, Settlement
 from syncd.lifecycle import BACKOFF_CAP, Outcome, State
-from syncd.model import PlacePath, RequestMetadata
+from syncd.model import PlacePath
 from syncd.settings import UploadSettings
 from syncd.upload import pace
-from syncd.upload.batches import marked
-from syncd.upload.body import SendFile
-from syncd.upload.names import new_marker
 from syncd.upload.replies import Doubt, NotSent, Reply, Stored, Unanswered
 
-OLDEST_EVERY: Final = 10
-"""Every so many requests takes the longest waiting, so that nothing waits for ever."""
-LINGER: Final = 2.0
-"""Seconds for which an entry waits for mates while the intake is at work."""
-_HEADS: Final = 16
-
-
-class Sender(Searcher, Protocol):
-    """The client of the service."""
-
-    def send(
-        self,
-        metadata: RequestMetadata,
-        files: Sequence[SendFile],
-        *,
-        completing: Callable[[], None],
-        leaving: Callable[[], None] | None = None,
-        cancel: threading.Event | None = None,
-        waiting: Callable[[], None] | None = None,
-    ) -> Reply:
-        """Send one request; never raises for trouble of the network."""
-        ...
-
 
 @dataclass(frozen=True, slots=True)
-class Departure:
-    """How a request may leave: its turn, when that is in seconds since the epoch, and whether it is but a probe."""
+class _Landed:
+    """A request that came back, and what that means."""
 
-    turn: Turn
-    at: float
-    probe: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Flight:
-    """A request under way."""
-
-    request_id: int
-    request: Request
-    places: tuple[PlacePath, ...]
-    files: tuple[SendFile, ...]
-    departure: Departure
-
-    @property
-    def turn(self) -> Turn:
-        """Its turn among the others."""
-        return self.departure.turn
+    flight: Flight
+    what: Meaning
+    settlement: Settlement
 
 
 class Dispatch:
@@ -118,29 +77,31 @@ class Dispatch:
             clock=clock,
             voice=voice,
         )
+        self._flights = Flights(
+            queue=queue,
+            sender=sender,
+            executor=executor,
+            settings=settings,
+            clock=clock,
+            leaves=self._leaves,
+            answered=answered,
+        )
         self._opening = Opening(opener=opener, queue=queue, look_again=look_again, clock=clock, rng=rng)
-        self._planner = Planner(queue, rules, settings, as_utc=as_utc)
+        self._line = Line()
+        planner = Planner(queue, rules, settings, as_utc=as_utc)
+        self._choosing = Choosing(queue, planner, settings, self._line, intake_busy)
         self._settings = settings
-        self._sender = sender
-        self._executor = executor
         self._clock = clock
         self._voice = voice
         self._rng = rng
         self._look_again = look_again
         self._returned = returned or threading.Event()
-        self._intake_busy = intake_busy
         self._answered = answered
         self._shut = shut
         self._gate = pace.Gate.from_json(queue.gate())
-        self._flights: dict[Future[Reply], Flight] = {}
         self._left_lock = threading.Lock()
         self._left_at = queue.last_sent_at() or 0.0
         self._turnstile = turnstile or Turnstile(clock.monotonic)
-        self._since_oldest = 0
-        self._launched_at = 0.0
-        self._line = Line()
-        self._lingering: dict[int, float] = {}
-        """Until when entries wait for mates, while the intake is at work."""
         self._told_of_budget = 0.0
         self._unanswered: set[int] = set()
         """Entries that became unanswered in this run and were not found since."""
@@ -215,10 +176,17 @@ class Dispatch:
         budget = self._budget(now)
         if budget == 0:
             return self._budget_is_spent(now)
-        most = 1 if opening.probe else self._settings.batch_files
+        files = self._settings.batch_files
+        most = 1 if opening.probe else min(files, self._gate.batch_cap or files)
+        # With a pace nobody knows when the next turn is before this one has left.
+        alone = opening.probe or self._interval
+        places = 1 if alone else self._settings.in_flight - self.in_flight
+        its = Round(now=now, places=places, most=most, budget=budget)
+        return self._send_next(its, due, lambda: self._departure(opening, now, monotonic))
+
+    def _departure(self, opening: pace.Go, now: float, monotonic: float) -> Departure:
         turn = self._turnstile.turn(monotonic + max(0.0, opening.at - now), self._interval)
-        departure = Departure(turn, max(now, opening.at), opening.probe)
-        return self._send_next(most if budget is None else min(most, budget), due, now, departure)
+        return Departure(turn, max(now, opening.at), opening.probe)
 
     @property
     def _interval(self) -> float:
@@ -231,7 +199,7 @@ class Dispatch:
 
     def _one_waits_for_its_turn(self) -> bool:
         """Tell whether a request is made and has not left yet, so that nobody knows when the next turn is."""
-        waits = any(not flight.turn.left for flight in self._flights.values())
+        waits = any(not flight.turn.left for flight in self._flights)
         return bool(self._interval and (waits or self._inquiries))
 
     def _gate_is_shut(self, now: float) -> Idle | None:
@@ -267,141 +235,67 @@ class Dispatch:
 
     def give_up_what_is_incomplete(self) -> None:
         """Have the requests under way given up, where they are not complete yet."""
-        for flight in self._flights.values():
+        for flight in self._flights:
             flight.turn.give_up("syncd ends")
             flight.turn.cancel.set()
 
     def _give_up_what_must_not_leave(self, now: float) -> None:
         """Take back what waits for its turn, where an answer has it wait longer, or shut the gate."""
         opening = pace.opening(self._gate, self._settings.pace, now)
-        for flight in self._flights.values():
+        for flight in self._flights:
             later = isinstance(opening, pace.Shut) or opening.at > flight.departure.at + 0.001
             if later or (isinstance(opening, pace.Go) and opening.probe and not flight.departure.probe):
                 flight.turn.give_up("another request's answer came between")
 
     def _under_way(self) -> list[Future[Any]]:
-        return [*self._flights, *self._inquiries.futures]
+        return [*self._flights.futures, *self._inquiries.futures]
 
     def _collect(self) -> None:
         """Settle every request that ended. What one of them raises is raised when the others are settled."""
         errors: list[BaseException] = []
-        for future in [f for f in self._flights if f.done()]:
-            flight = self._flights.pop(future)
-            for file in flight.files:
-                os.close(file.fd)
+        back: list[tuple[Flight, Reply]] = []
+        for flight, future in self._flights.come_back():
             if not flight.turn.left and not flight.turn.given_up:
                 self._set_left(flight.departure.at)
-            try:
-                self._settle(flight, future.result())
-            except BaseException as error:  # noqa: BLE001  (raised below)
+            error = future.exception()
+            if error is None:
+                back.append((flight, future.result()))
+            else:
                 errors.append(error)
+        if back:
+            errors += self._settle(back)
         if errors:
             raise errors[0]
         for findings in self._inquiries.collect():
             self._looked_up(findings)
 
-    def _send_next(self, most: int, due: float, now: float, departure: Departure) -> Idle | None:
-        """Plan around the entries that come first, and send the first batch that need not wait for mates."""
-        busy = self._intake_busy()
-        self._lingering = {entry_id: until for entry_id, until in self._lingering.items() if busy and until > now}
-        with self._queue.view():
-            chosen, put_off = self._choose(most, now)
-        for entry_id in put_off:
-            self._opening.put_off(entry_id, now)
-        if chosen is not None:
-            self._launch(chosen, now, departure)
+    def _send_next(self, its: Round, due: float, depart: Callable[[], Departure]) -> Idle | None:
+        """Plan around the entries that come first, and send the batches that need not wait for mates."""
+        self._choosing.choose(its, [flight.bytes for flight in self._flights])
+        for entry_id in its.put_off:
+            self._opening.put_off(entry_id, its.now)
+        if its.chosen:
+            self._launch(its, depart)
             return None
-        if self._lingering:
-            return Idle(Rest.LINGER, now + LINGER / 4)
+        if self._choosing.lingers:
+            return Idle(Rest.LINGER, its.now + LINGER / 4)
         lookup = self._inquiries.next_due()
-        until = max(due, now + 0.05)
+        until = max(due, its.now + 0.05)
         return Idle(Rest.BACK_OFF, until if lookup is None else min(until, lookup))
 
-    def _choose(self, most: int, now: float) -> tuple[Chosen | None, list[int]]:
-        """Choose the next request; also give the entries that cannot be sent as things are."""
-        if self._is_the_last_place_for_small_ones():
-            small = self._queue.small_ones(self._settings.order, now, size=SMALL_FILE, limit=_HEADS)
-            chosen, _ = self._first_that_need_not_linger(small, most, now, most_bytes=SMALL_REQUEST)
-            if chosen is not None:
-                return chosen, []
-        oldest = self._is_the_turn_of_the_oldest(now)
-        put_off: list[int] = []
-        # While a scan records faster than is sent, those that come first are always new: then the oldest go.
-        for waiting_longest in [True] if oldest else [False, True]:
-            heads = self._queue.head(self._settings.order, now, oldest=waiting_longest, limit=_HEADS)
-            chosen, unfit = self._first_that_need_not_linger(heads, most, now)
-            put_off += unfit
-            if chosen is not None:
-                self._since_oldest = 0 if oldest else self._since_oldest + 1
-                return chosen, put_off
-            if not self._lingering:
-                break
-        return None, put_off
-
-    def _first_that_need_not_linger(
-        self, heads: Sequence[int], most: int, now: float, *, most_bytes: int | None = None
-    ) -> tuple[Chosen | None, list[int]]:
-        put_off: list[int] = []
-        for head in heads:
-            if self._lingering.get(head, 0.0) > now:
-                continue  # a mate that came since is a head itself
-            chosen = self._planner.around(head, min(most, self._gate.batch_cap or most), now, most_bytes=most_bytes)
-            if chosen is None:
-                put_off.append(head)
-                continue
-            age = now - chosen.batch[0].arrived_at
-            if not chosen.full and self._intake_busy() and 0 <= age < LINGER:
-                self._lingering[head] = now + LINGER - age
-                continue
-            self._lingering.pop(head, None)
-            return chosen, put_off
-        return None, put_off
-
-    def _is_the_last_place_for_small_ones(self) -> bool:
-        """Tell whether all places but one are taken by requests that take long: the last is kept for small files."""
-        flights = self._flights.values()
-        last = self._settings.in_flight > 1 and len(flights) == self._settings.in_flight - 1
-        return last and all(self._line.is_long(_bytes(flight)) for flight in flights)
-
-    def _is_the_turn_of_the_oldest(self, now: float) -> bool:
-        """Tell whether the longest waiting goes. One that arrived since the last request goes before it, within limits.
-
-        So an arrival is in the next request or, where that was made already, in the one after it.
-        """
-        if self._since_oldest < OLDEST_EVERY - 1:
-            return False
-        return self._since_oldest >= 2 * OLDEST_EVERY - 1 or not self._queue.has_arrived_since(self._launched_at, now)
-
-    def _launch(self, chosen: Chosen, now: float, departure: Departure) -> None:
-        self._launched_at = now
-        opened: list[tuple[Owed, Opened]] = []
+    def _launch(self, its: Round, depart: Callable[[], Departure]) -> None:
+        loads: list[Load] = []
         try:
-            for owed in chosen.batch:
-                found = self._opening.open(owed)
-                if found is None:
-                    self._opening.put_off(owed.entry_id, now)
-                else:
-                    opened.append((owed, found))
-            if opened:
-                self._send(self._claim(opened, chosen, now, departure))
+            for chosen in its.chosen:
+                opened = self._opening.open_all(chosen.batch, its.now)
+                if opened:
+                    loads.append(Load(chosen, opened, depart()))
+            if loads:
+                self._flights.launch(loads, its.now)
         except BaseException:
-            for _, (_, file) in opened:
-                os.close(file.fd)
+            for load in loads:
+                close(load.files)
             raise
-
-    def _send(self, flight: Flight) -> None:
-        request_id = flight.request_id
-        future = self._executor.submit(
-            self._sender.send,
-            flight.request.metadata,
-            flight.files,
-            completing=lambda: self._queue.completing(request_id, self._clock.now()),
-            leaving=lambda: self._leaves(flight.turn),
-            cancel=flight.turn.cancel,
-            waiting=flight.turn.wait,
-        )
-        self._flights[future] = flight
-        future.add_done_callback(lambda _: self._answered())
 
     def _leaves(self, turn: Turn) -> None:
         """Let a request go when its turn comes; on the thread that sends it."""
@@ -410,68 +304,63 @@ class Dispatch:
         if turn.interval:
             self._answered()  # the next one can be made now
 
-    def _claim(
-        self,
-        opened: Sequence[tuple[Owed, tuple[PlacePath, SendFile]]],
-        chosen: Chosen,
-        now: float,
-        departure: Departure,
-    ) -> Flight:
-        marker = new_marker(os.urandom(8))
-        with_marker = self._settings.marker and all("tags" not in owed.omit for owed, _ in opened)
-        outgoing = marked(chosen.metadata, marker) if with_marker else chosen.metadata
-        files = tuple(file for _, (_, file) in opened)
-        claim = Claim(
-            marker=marker,
-            marked=with_marker,
-            metadata=outgoing,
-            files=tuple((owed.entry_id, file.wire_name, file.size) for owed, (_, file) in opened),
-            off=chosen.off,
-            leaves_at=departure.at,
-        )
-        request_id = self._queue.claim(claim, now)
-        request = Request(tuple(owed for owed, _ in opened), outgoing, with_marker, self._settings.lookup_after)
-        return Flight(
-            request_id=request_id,
-            request=request,
-            places=tuple(place for _, (place, _) in opened),
-            files=files,
-            departure=departure,
-        )
-
-    def _settle(self, flight: Flight, reply: Reply) -> None:
+    def _settle(self, back: Sequence[tuple[Flight, Reply]]) -> list[BaseException]:
+        """Settle requests that were answered, all of them at once; give what went wrong with any of them."""
         now = self._clock.now()
-        reply = self._refuse_known_ids(flight, reply)
-        if isinstance(reply, Stored):
-            self._line.note(_bytes(flight), self._clock.monotonic() - flight.turn.at)
         before = self._gate.pause
+        landed = [self._judge(flight, reply, now) for flight, reply in self._without_known_ids(back)]
+        errors = self._record(landed, now)
+        self._give_up_what_must_not_leave(now)
+        if self._gate.pause is not None and (before is None or before.reason != self._gate.pause.reason):
+            self._voice.say(Said.PAUSED, None, self._gate.pause.reason)
+        elif before is not None and self._gate.pause is None:
+            self._voice.say(Said.RESUMED, None, "the service takes photos again")
+        return errors
+
+    def _judge(self, flight: Flight, reply: Reply, now: float) -> _Landed:
+        """Say what a reply means, also to the gate."""
+        if isinstance(reply, Stored):
+            self._line.note(flight.bytes, self._clock.monotonic() - flight.turn.at)
         if flight.turn.given_up and not flight.turn.left and isinstance(reply, NotSent):
             what = given_up(flight.request, flight.turn.given_up, now)
         else:
             what = meaning(flight.request, reply, now, self._rng)
             heard = replace(what.gate, left_at=flight.departure.at)
             self._gate = pace.after(self._gate, heard, self._settings.pace, now, self._rng)
-        self._queue.settle(flight.request_id, what.answer, what.receipts, self._gate.to_json(), now)
-        self._tell(flight, what)
-        self._give_up_what_must_not_leave(now)
-        if self._gate.pause is not None and (before is None or before.reason != self._gate.pause.reason):
-            self._voice.say(Said.PAUSED, None, self._gate.pause.reason)
-        elif before is not None and self._gate.pause is None:
-            self._voice.say(Said.RESUMED, None, "the service takes photos again")
-        if what.answer.outcome is Outcome.CHANGED:
-            for place in flight.places:
-                self._look_again(place)
+        return _Landed(flight, what, Settlement(flight.request_id, what.answer, what.receipts, self._gate.to_json()))
 
-    def _refuse_known_ids(self, flight: Flight, reply: Reply) -> Reply:
-        if isinstance(reply, Stored):
-            if not len(flight.files) == len(reply.ids) == len(set(reply.ids)):
+    def _record(self, landed: Sequence[_Landed], now: float) -> list[BaseException]:
+        """Commit what came of requests, and tell of it; give what went wrong. What cannot be is tried one by one."""
+        try:
+            self._queue.settle([each.settlement for each in landed], now)
+        except SyncdError as error:
+            if len(landed) == 1:
+                return [error]
+            return [wrong for each in landed for wrong in self._record([each], now)]
+        for each in landed:
+            self._tell(each.flight, each.what)
+            if each.what.answer.outcome is Outcome.CHANGED:
+                for place in each.flight.places:
+                    self._look_again(place)
+        return []
+
+    def _without_known_ids(self, back: Sequence[tuple[Flight, Reply]]) -> Iterator[tuple[Flight, Reply]]:
+        """Believe no answer that gives an id twice, or one that another photo has."""
+        given = [image_id for _, reply in back if isinstance(reply, Stored) for image_id in reply.ids]
+        held = set(self._queue.held_ids(given)) if given else set()
+        for flight, reply in back:
+            if not isinstance(reply, Stored):
+                yield flight, reply
+            elif not len(flight.files) == len(reply.ids) == len(set(reply.ids)):
                 said = f"{len(flight.files)} files were sent, and the ids are {', '.join(reply.ids)}"
-                return Unanswered(Doubt.IDS, said, 200, "0000")
-            held = self._queue.held_ids(reply.ids)
-            if held:
-                said = f"the service gave an id that another photo has already: {', '.join(sorted(held))}"
-                return Unanswered(Doubt.IDS, said, 200, "0000")
-        return reply
+                yield flight, Unanswered(Doubt.IDS, said, 200, "0000")
+            elif not held.isdisjoint(reply.ids):
+                known = ", ".join(sorted(held.intersection(reply.ids)))
+                said = f"the service gave an id that another photo has already: {known}"
+                yield flight, Unanswered(Doubt.IDS, said, 200, "0000")
+            else:
+                held.update(reply.ids)
+                yield flight, reply
 
     def _tell(self, flight: Flight, what: Meaning) -> None:
         for receipt, place in zip(what.receipts, flight.places, strict=True):
@@ -515,10 +404,6 @@ class Dispatch:
     def _set_gate(self, gate: pace.Gate) -> None:
         self._gate = gate
         self._queue.set_gate(gate.to_json())
-
-
-def _bytes(flight: Flight) -> int:
-    return sum(file.size for file in flight.files)
 
 
 _SAID = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from syncd.daemon.clock import Clock
@@ -64,6 +64,21 @@ class Opening:
             self._look_again(place)
         return None
 
+    def open_all(self, batch: Sequence[Owed], now: float) -> list[tuple[Owed, Opened]]:
+        """Open the photos of a batch, and put off those that cannot be. The caller closes them."""
+        opened: list[tuple[Owed, Opened]] = []
+        try:
+            for owed in batch:
+                found = self.open(owed)
+                if found is None:
+                    self.put_off(owed.entry_id, now)
+                else:
+                    opened.append((owed, found))
+        except BaseException:
+            close(opened)
+            raise
+        return opened
+
     def put_off(self, entry_id: int, now: float) -> None:
         """Try an entry that cannot be sent as it lies later, each time later: it must not stand before others."""
         tries = self._tries[entry_id] = self._tries.get(entry_id, 0) + 1
@@ -74,3 +89,9 @@ class Opening:
         if self._tries:
             self._tries.clear()
             self._queue.hasten(self._clock.now())
+
+
+def close(opened: Iterable[tuple[Owed, Opened]]) -> None:
+    """Close photos that were opened."""
+    for _, (_, file) in opened:
+        os.close(file.fd)

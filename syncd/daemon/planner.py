@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final, Protocol
@@ -60,24 +60,31 @@ class Planner:
         self._tolerance = Tolerance(settings.time_tolerance, settings.place_tolerance)
         self._as_utc = as_utc
 
-    def around(self, head: int, most: int, now: float, *, most_bytes: int | None = None) -> Chosen | None:
+    def around(
+        self, head: int, most: int, now: float, *, most_bytes: int | None = None, without: Collection[int] = ()
+    ) -> Chosen | None:
         """Plan a request of at most so many files with an entry; None where the entry is not to be sent now.
 
-        `most_bytes`: fewer than the settings allow.
+        `most_bytes`: fewer than the settings allow. `without`: entries that another request takes.
         """
-        mates = self._queue.mates(head, now, limit=max(FIRST_LOOK, 4 * most))
+        mates = self._mates(head, now, max(FIRST_LOOK, 4 * most), without)
         first = self._wanted(mates[0]) if mates else None
         if first is None:
             return None
         limits = Limits(max(1, min(most, first.owed.split or most)), min(self._bytes, most_bytes or self._bytes))
         if self._tolerance and first.own.taken_at is not None:
             near = self._queue.neighbours(first.owed, now, within=2 * self._tolerance.seconds, limit=WINDOW)
+            near = [owed for owed in near if owed.entry_id not in without]
             return self._shared(first, [first, *self._alike(first, near)], limits)
         alike = [first, *self._equal(first, mates[1:])]
         if len(mates) >= max(FIRST_LOOK, 4 * most) and self._may_be_better(alike, limits, head, now):
-            mates = self._queue.mates(head, now, limit=WINDOW)
+            mates = self._mates(head, now, WINDOW, without)
             alike = [first, *self._equal(first, mates[1:])]
         return self._shared(first, alike, limits, exact=True)
+
+    def _mates(self, head: int, now: float, limit: int, without: Collection[int]) -> list[Owed]:
+        found = self._queue.mates(head, now, limit=limit + len(without))
+        return [owed for owed in found if owed.entry_id not in without][:limit]
 
     def _may_be_better(self, alike: Sequence[_Wanted], limits: Limits, head: int, now: float) -> bool:
         """Tell whether a longer look could fill the request better than these do."""

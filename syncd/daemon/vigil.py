@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from syncd.daemon.dispatch import Sender
+from syncd.daemon.flights import Sender
 from syncd.model import RequestMetadata
 from syncd.upload.body import SendFile
 from syncd.upload.replies import Hit, Reply, SearchFailed

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import threading
+from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -25,7 +27,7 @@ from syncd.lifecycle import Outcome, State, may_move
 from syncd.model import ImageType, RequestMetadata
 from syncd.printable import printable
 
-__all__ = ["FARTHEST", "Answer", "Claim", "Queue", "Receipt", "move", "settle_one"]
+__all__ = ["FARTHEST", "Answer", "Claim", "Queue", "Receipt", "Settlement", "move", "settle_one"]
 
 FARTHEST: Final = 24 * 3600.0
 """No try is put off for longer (seconds): an entry due later was written while the clock was wrong."""
@@ -46,6 +48,26 @@ class Claim:
     """When it will leave, in seconds since the epoch; None: at once."""
 
 
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What came of one request, for each of its entries, and what it means for the gate."""
+
+    request_id: int
+    answer: Answer
+    receipts: Sequence[Receipt]
+    gate: Mapping[str, Any]
+
+
+@dataclass(slots=True)
+class _Completing:
+    """A request that waits for its note that it may become complete."""
+
+    request_id: int
+    now: float
+    done: bool = False
+    error: BaseException | None = None
+
+
 class Queue:
     """What is owed, asked and answered from the ledger. For the holder of the instance lock."""
 
@@ -53,6 +75,8 @@ class Queue:
         self._store = store
         self._mark_file = MarkFile(store.path)
         self._outcomes = OutcomeFile(store.path)
+        self._completing: deque[_Completing] = deque()
+        self._completing_turn = threading.Lock()
         with store.read() as connection:
             self._ledger_id = str(fact(connection, "ledger_id"))
 
@@ -183,57 +207,60 @@ class Queue:
             found: float | None = connection.execute(_LAST_SENT_AT).scalar()
         return found
 
-    def claim(self, claim: Claim, now: float) -> int:
-        """Commit the intent: READY -> SENDING with the marker. Durable when this returns. Give the request's number.
+    def claim(self, claims: Sequence[Claim], now: float) -> list[int]:
+        """Commit the intent: READY -> SENDING with the marker, for all requests at once. Give their numbers.
 
-        Raises IllegalMoveError, and changes nothing, if one of the entries is not READY any more.
+        Durable when this returns. Raises IllegalMoveError, and changes nothing, if one of the entries is not READY.
         """
         with self._store.write() as connection:
-            row = {
-                "marker": claim.marker,
-                "marked": claim.marked,
-                "namespace": claim.metadata.unique_id,
-                "sent_at": now if claim.leaves_at is None else claim.leaves_at,
-                "files": len(claim.files),
-                "bytes": sum(size for _, _, size in claim.files),
-            }
-            request_id = int(connection.execute(_NEW_REQUEST, row).lastrowid)
-            reason = f"request {request_id}, marker {claim.marker}"
-            for position, (entry_id, wire_name, _) in enumerate(claim.files):
-                if not move(connection, entry_id, State.READY, State.SENDING, reason, now):
-                    raise IllegalMoveError(f"entry {entry_id} is not ready any more")
-                metadata = metadata_json(claim.metadata, claim.marker, claim.off.get(entry_id))
-                connection.execute(_SENT_WITH, {"entry_id": entry_id, "metadata": metadata})
-                connection.execute(
-                    _SENT,
-                    {"request_id": request_id, "entry_id": entry_id, "position": position, "wire_name": wire_name},
-                )
-        self._mark_file.write(Mark(self._ledger_id, request_id))
-        return request_id
+            numbers = [_claim(connection, claim, now) for claim in claims]
+        self._mark_file.write(Mark(self._ledger_id, max(numbers)))
+        return numbers
 
     def completing(self, request_id: int, now: float) -> None:
-        """Commit that the last bytes are about to leave: from here on the request may be stored."""
-        with self._store.write() as connection:
-            connection.execute(_COMPLETING, {"request_id": request_id, "now": now})
+        """Commit that the last bytes are about to leave: from here on the request may be stored. From any thread.
 
-    def settle(
-        self, request_id: int, answer: Answer, receipts: Sequence[Receipt], gate: Mapping[str, Any], now: float
-    ) -> None:
-        """Commit what came of a request, for all of its entries at once, and what it means for the gate.
+        Those that come while another's is committed share the next transaction.
+        """
+        mine = _Completing(request_id, now)
+        self._completing.append(mine)
+        with self._completing_turn:
+            if not mine.done:
+                self._complete()
+        if mine.error is not None:
+            raise mine.error
 
-        Raises LedgerError where the ledger cannot be written; the answer is then kept beside it until the next start.
+    def _complete(self) -> None:
+        waiting = [self._completing.popleft() for _ in range(len(self._completing))]
+        try:
+            with self._store.write() as connection:
+                for each in waiting:
+                    connection.execute(_COMPLETING, {"request_id": each.request_id, "now": each.now})
+        except BaseException as error:  # noqa: BLE001  (raised by each whose note it was)
+            for each in waiting:
+                each.error = error
+        for each in waiting:
+            each.done = True
+
+    def settle(self, settlements: Sequence[Settlement], now: float) -> None:
+        """Commit what came of requests, for all of their entries at once, and what the last means for the gate.
+
+        Raises LedgerError or IllegalMoveError, and changes nothing. Where the ledger cannot be written, the answer to a
+        request that is settled alone is kept beside it until the next start.
         """
         try:
             with self._store.write() as connection:
-                set_fact(connection, "gate", gate)
-                _answer(connection, request_id, answer, now)
-                for receipt in receipts:
-                    if not settle_one(connection, State.SENDING, receipt, now):
-                        raise IllegalMoveError(f"entry {receipt.entry_id} is not being sent")
+                set_fact(connection, "gate", settlements[-1].gate)
+                for settlement in settlements:
+                    _answer(connection, settlement.request_id, settlement.answer, now)
+                    for receipt in settlement.receipts:
+                        if not settle_one(connection, State.SENDING, receipt, now):
+                            raise IllegalMoveError(f"entry {receipt.entry_id} is not being sent")
         except LedgerError as error:
-            if isinstance(error.__cause__, sqlite3.IntegrityError):
+            if isinstance(error.__cause__, sqlite3.IntegrityError) or len(settlements) > 1:
                 raise
-            kept = Kept(self._ledger_id, request_id, answer, tuple(receipts), now)
+            its = settlements[0]
+            kept = Kept(self._ledger_id, its.request_id, its.answer, tuple(its.receipts), now)
             raise type(error)(f"{error.message}; {self._keep(kept)}", hint=error.hint) from error
 
     def _keep(self, kept: Kept) -> str:
@@ -338,6 +365,27 @@ def settle_one(connection: Connection, before: State, receipt: Receipt, now: flo
         photo_id = connection.execute(_PHOTO_OF, {"entry_id": receipt.entry_id}).scalar_one()
         owe_orphaned_edits(connection, photo_id, now)
     return True
+
+
+def _claim(connection: Connection, claim: Claim, now: float) -> int:
+    row = {
+        "marker": claim.marker,
+        "marked": claim.marked,
+        "namespace": claim.metadata.unique_id,
+        "sent_at": now if claim.leaves_at is None else claim.leaves_at,
+        "files": len(claim.files),
+        "bytes": sum(size for _, _, size in claim.files),
+    }
+    request_id = int(connection.execute(_NEW_REQUEST, row).lastrowid)
+    reason = f"request {request_id}, marker {claim.marker}"
+    for position, (entry_id, wire_name, _) in enumerate(claim.files):
+        if not move(connection, entry_id, State.READY, State.SENDING, reason, now):
+            raise IllegalMoveError(f"entry {entry_id} is not ready any more")
+        metadata = metadata_json(claim.metadata, claim.marker, claim.off.get(entry_id))
+        connection.execute(_SENT_WITH, {"entry_id": entry_id, "metadata": metadata})
+        sent_as = {"request_id": request_id, "entry_id": entry_id, "position": position, "wire_name": wire_name}
+        connection.execute(_SENT, sent_as)
+    return request_id
 
 
 def _answer(connection: Connection, request_id: int, answer: Answer, now: float) -> None:

@@ -120,6 +120,8 @@ def opening(gate: Gate, pace: float | None, now: float) -> Go | Shut:
 def by_the_clock(gate: Gate, now: float) -> Gate:
     """Give the gate without times that the clock, since it was set back, would make it wait for for years."""
     pause = gate.pause
+    if pause is None and gate.left_at <= now and gate.not_before <= now + PAUSE_CAP:
+        return gate  # as nearly always: this is asked at every turn
     if pause is not None and pause.probe_at is not None:
         pause = replace(pause, since=min(pause.since, now), probe_at=min(pause.probe_at, now + PAUSE_CAP))
     return replace(gate, left_at=min(gate.left_at, now), not_before=min(gate.not_before, now + PAUSE_CAP), pause=pause)
@@ -127,7 +129,7 @@ def by_the_clock(gate: Gate, now: float) -> Gate:
 
 def leaving(gate: Gate, now: float) -> Gate:
     """Note that a request leaves."""
-    return replace(gate, left_at=now)
+    return gate if gate.left_at == now else replace(gate, left_at=now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +175,8 @@ def after(  # noqa: PLR0911  (one return for each outcome)
         case Outcome.CHANGED:
             return gate
         case Outcome.STORED:
-            return _eased(replace(_responsive(gate, answer), refusals=0, refusal=""), pace)
+            gate = _responsive(gate, answer)
+            return _eased(replace(gate, refusals=0, refusal="") if gate.refusals or gate.refusal else gate, pace)
         case Outcome.REJECTED:
             return _after_rejection(gate, answer, now)
 
@@ -227,8 +230,10 @@ def _responsive(gate: Gate, answer: Answered) -> Gate:
     under way, one may be stored while the other is told that there are no credits.
     """
     pause = gate.pause
+    if pause is None and not (gate.unanswered or gate.failures or gate.throttles or gate.not_before):
+        return gate
     stays = pause is not None and (pause.probe_at is None or answer.left_at < pause.since)
-    return replace(gate, unanswered=0, failures=0, not_before=0.0, pause=pause if stays else None)
+    return replace(gate, unanswered=0, failures=0, throttles=0, not_before=0.0, pause=pause if stays else None)
 
 
 def _slower(gate: Gate, pace: float | None) -> float:

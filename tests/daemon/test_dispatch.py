@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
+from syncd.daemon.choosing import LINGER, OLDEST_EVERY
 from syncd.daemon.clock import next_local_midnight
-from syncd.daemon.dispatch import LINGER, OLDEST_EVERY
 from syncd.daemon.rest import Idle, Rest
 from syncd.daemon.voice import Said
 from syncd.lifecycle import State
@@ -90,7 +90,6 @@ def test_no_more_requests_than_configured_are_under_way(tmp_path: Path) -> None:
     executor = StepExecutor(inline=False)
     with Rig(tmp_path, upload=replace(UNPACED, in_flight=2), executor=executor) as rig:
         photos(rig, 5)
-        assert rig.dispatch.turn() is None
         assert rig.dispatch.turn() is None
         assert rig.dispatch.turn() == Idle(Rest.UNDER_WAY)
         assert rig.dispatch.in_flight == 2

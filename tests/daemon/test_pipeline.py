@@ -45,7 +45,7 @@ def test_b2_what_had_not_left_is_owed_again_and_said(rig: Rig) -> None:
     rig.executor = StepExecutor(inline=False)
     rig.restart()
     rig.dispatch.turn()
-    for flight in rig.dispatch._flights.values():
+    for flight in rig.dispatch._flights:
         for file in flight.files:
             os.close(file.fd)  # as the kernel does for a process that died
     rig.executor = StepExecutor()

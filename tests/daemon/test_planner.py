@@ -60,7 +60,7 @@ def drain(ledger: Ledger, plans: Planner, most: int) -> list[Chosen]:
         assert chosen.batch[0].entry_id == heads[0]
         marker = new_marker(len(made).to_bytes(8, "big"))
         files = tuple((owed.entry_id, f"{owed.entry_id}.jpg", owed.size) for owed in chosen.batch)
-        ledger.queue.claim(Claim(marker, True, marked(chosen.metadata, marker), files, chosen.off), ledger.tick())
+        ledger.queue.claim([Claim(marker, True, marked(chosen.metadata, marker), files, chosen.off)], ledger.tick())
         made.append(chosen)
 
 

@@ -23,7 +23,7 @@ from typing import Any, Self
 from syncd.ledger.lookups import Lookups
 from syncd.ledger.migrate import open_ledger
 from syncd.ledger.plain import text
-from syncd.ledger.queue import Answer, Claim, Queue, Receipt
+from syncd.ledger.queue import Answer, Claim, Queue, Receipt, Settlement
 from syncd.ledger.sightings import Policy, Recorded, Sighting, Sightings
 from syncd.ledger.store import Store
 from syncd.ledger.territory import Territory
@@ -122,10 +122,11 @@ class Ledger:
         marker = "syncd-" + secrets.token_hex(8)
         sent_tags = (*tags, marker) if marked else tuple(tags)
         files = tuple((entry_id, f"photo-{entry_id:012x}.jpg", 1000) for entry_id in entry_ids)
-        return self.queue.claim(Claim(marker, marked, RequestMetadata(namespace, tags=sent_tags), files), self.tick())
+        claim = Claim(marker, marked, RequestMetadata(namespace, tags=sent_tags), files)
+        return self.queue.claim([claim], self.tick())[0]
 
     def answer(self, request_id: int, answer: Answer, *receipts: Receipt) -> None:
-        self.queue.settle(request_id, answer, receipts, OPEN_GATE, self.tick())
+        self.queue.settle([Settlement(request_id, answer, receipts, OPEN_GATE)], self.tick())
 
     def store_all(self, request_id: int, *entry_ids: int) -> None:
         """Settle a request: each entry got an image id (its number and 7000)."""

@@ -50,7 +50,8 @@ from tests.fakes.service import FakeService
 from tests.fakes.voice import FakeVoice
 
 MONTH = 30 * 24 * 3600.0
-UNPACED = UploadSettings(pace=None, batch_files=4)
+UNPACED = UploadSettings(pace=None, batch_files=4, in_flight=1)
+"""One request a turn, so that a test sees each answer before the next request leaves."""
 
 
 class FakeOpener:

@@ -8,7 +8,7 @@ import pytest
 from syncd.errors import LedgerError
 from syncd.ledger.decisions import Verdict, resolve
 from syncd.ledger.outcomes import ROOM, Answer, Kept, OutcomeFile, Receipt
-from syncd.ledger.queue import Queue
+from syncd.ledger.queue import Queue, Settlement
 from syncd.ledger.store import Store
 from syncd.lifecycle import Outcome, State
 from tests.fakes.ledgers import OPEN_GATE, Ledger, make_ledger
@@ -64,7 +64,7 @@ def test_without_room_there_is_no_start(tmp_path: Path) -> None:
 def keep_answer(ledger: Ledger, request: int, *receipts: Receipt) -> str:
     """Have a request settled while the ledger cannot be written; give what was said."""
     with Store(ledger.path, query_only=True) as blocked, pytest.raises(LedgerError) as raised:
-        Queue(blocked).settle(request, STORED, receipts, OPEN_GATE, ledger.tick())
+        Queue(blocked).settle([Settlement(request, STORED, receipts, OPEN_GATE)], ledger.tick())
     return raised.value.message
 
 

@@ -13,7 +13,7 @@ from syncd.errors import IllegalMoveError, LedgerError
 from syncd.ledger import queue
 from syncd.ledger.guard import MarkFile
 from syncd.ledger.plain import text
-from syncd.ledger.queue import FARTHEST, Answer, Claim, Queue, Receipt, move
+from syncd.ledger.queue import FARTHEST, Answer, Claim, Queue, Receipt, Settlement, move
 from syncd.lifecycle import Outcome, State, may_move
 from syncd.model import Capture, PlacePath, RequestMetadata
 from tests.fakes.ledgers import ROOT, START, Ledger, make_ledger, photo, sighting
@@ -138,9 +138,9 @@ def test_a_claim_of_what_is_not_ready_any_more_changes_nothing(ledger: Ledger, m
 def test_a_marker_is_never_used_twice(ledger: Ledger) -> None:
     backlog(ledger, 1, 2)
     claim = Claim("syncd-1", True, RequestMetadata("n"), ((1, "a.jpg", 1),))
-    ledger.queue.claim(claim, ledger.tick())
+    ledger.queue.claim([claim], ledger.tick())
     with pytest.raises(LedgerError):
-        ledger.queue.claim(replace(claim, files=((2, "b.jpg", 1),)), ledger.tick())
+        ledger.queue.claim([replace(claim, files=((2, "b.jpg", 1),))], ledger.tick())
     assert ledger.states()[2] is State.READY
 
 
@@ -188,7 +188,8 @@ def test_foreign_words_are_safe_in_the_ledger(ledger: Ledger) -> None:
 def test_the_gate_is_kept_with_the_receipts(ledger: Ledger) -> None:
     backlog(ledger, 1)
     request = ledger.claim(1)
-    ledger.queue.settle(request, Answer(Outcome.UNANSWERED), [Receipt(1, State.UNANSWERED, "s")], {"n": 1}, ledger.now)
+    answer, receipts = Answer(Outcome.UNANSWERED), [Receipt(1, State.UNANSWERED, "s")]
+    ledger.queue.settle([Settlement(request, answer, receipts, {"n": 1})], ledger.now)
     assert Queue(ledger.store).gate() == {"n": 1}
     ledger.queue.set_gate({"n": 2})
     assert ledger.queue.gate() == {"n": 2}

@@ -17,6 +17,7 @@ from syncd.upload.pace import (
     PAUSE_CAP,
     PAUSE_FIRST,
     QUIET_REQUESTS,
+    SLOW_ENOUGH,
     SLOWEST,
     SYSTEMATIC,
     Answered,
@@ -208,6 +209,21 @@ def test_a_pause_for_another_reason_begins_anew() -> None:
     gate = paused(PROBED, "bad key", NOW)
     assert gate.pause is not None
     assert (gate.pause.reason, gate.pause.since) == ("bad key", NOW)
+
+
+@pytest.mark.parametrize("outcome", [Outcome.STORED, Outcome.REJECTED], ids=lambda outcome: outcome.value)
+def test_b7_once_the_service_takes_a_request_again_whole_batches_leave(outcome: Outcome) -> None:
+    gate = Gate()
+    for _ in range(SLOW_ENOUGH):
+        gate = answered(gate, Outcome.THROTTLED)
+    probed = opening(gate, None, NOW + 24 * HOUR)
+    assert isinstance(probed, Go)
+    assert probed.probe
+    gate = answered(gate, outcome)
+    taken = opening(gate, None, NOW + 24 * HOUR)
+    assert isinstance(taken, Go)
+    assert not taken.probe
+    assert answered(gate, Outcome.THROTTLED).throttles == 1
 
 
 @pytest.mark.parametrize("outcome", [Outcome.STORED, Outcome.REJECTED], ids=lambda outcome: outcome.value)

@@ -12,7 +12,7 @@ import os
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -27,7 +27,7 @@ from syncd.ledger.decisions import Verdict, resolve, retry
 from syncd.ledger.exchange import adopt, export
 from syncd.ledger.lookups import Lookups
 from syncd.ledger.migrate import backup, open_ledger
-from syncd.ledger.queue import Answer, Claim, Queue, Receipt
+from syncd.ledger.queue import Claim, Queue, Settlement
 from syncd.ledger.reports import status
 from syncd.ledger.restore import rebuild, restore
 from syncd.ledger.store import Store
@@ -57,20 +57,21 @@ class MortalQueue(Queue):
         super().__init__(store)
         self._machine = machine
 
-    def claim(self, claim: Claim, now: float) -> int:
+    def claim(self, claims: Sequence[Claim], now: float) -> list[int]:
         self._die("before the claim")
-        request_id = super().claim(claim, now)
-        self._machine.look_at_claim([entry_id for entry_id, _, _ in claim.files])
+        numbers = super().claim(claims, now)
+        for claim in claims:
+            self._machine.look_at_claim([entry_id for entry_id, _, _ in claim.files])
         self._die("after the claim")
-        return request_id
+        return numbers
 
     def completing(self, request_id: int, now: float) -> None:
         super().completing(request_id, now)
         self._die("after completing")
 
-    def settle(self, request_id: int, answer: Answer, receipts: list[Receipt], gate: object, now: float) -> None:  # type: ignore[override]  # narrower: what the dispatch hands over
+    def settle(self, settlements: Sequence[Settlement], now: float) -> None:
         self._die("before the settlement")
-        super().settle(request_id, answer, receipts, gate, now)  # type: ignore[arg-type]  # handed through
+        super().settle(settlements, now)
         self._die("after the settlement")
 
     def _die(self, point: str) -> None:
@@ -100,7 +101,7 @@ class SyncMachine(RuleBasedStateMachine):
         self.executor = StepExecutor(inline=False)
         self.rig = Rig(
             self.folder,
-            upload=replace(UNPACED, metered=OnMetered.WAIT),
+            upload=replace(UNPACED, metered=OnMetered.WAIT, in_flight=3),
             folders=(FolderSettings(self.folder / "photos"),),
             rules=(TRIP, PRIVATE),
             executor=self.executor,
@@ -405,7 +406,7 @@ class SyncMachine(RuleBasedStateMachine):
 
     @invariant()
     def only_requests_under_way_are_sending(self) -> None:
-        under_way = {owed.entry_id for flight in self.rig.dispatch._flights.values() for owed in flight.request.batch}
+        under_way = {owed.entry_id for flight in self.rig.dispatch._flights for owed in flight.request.batch}
         assert {row.id for row in self.rig.rows("SELECT id FROM entries WHERE state = 'sending'")} == under_way
 
     @invariant()
@@ -547,7 +548,7 @@ class SyncMachine(RuleBasedStateMachine):
 
     def close_flights(self) -> None:
         """Close what the kernel closes for a process that died: one that is only said to be dead keeps it open."""
-        for flight in self.rig.dispatch._flights.values():
+        for flight in self.rig.dispatch._flights:
             for file in flight.files:
                 os.close(file.fd)
 

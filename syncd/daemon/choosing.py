@@ -1,0 +1,149 @@
+"""Which requests leave next: arrivals before the backlog, in turn the longest waiting, and who waits for mates.
+
+Nothing is claimed here. What one round chose already is left out of what it chooses next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from syncd.daemon.line import SMALL_FILE, SMALL_REQUEST, Line
+from syncd.daemon.planner import Chosen, Planner
+from syncd.ledger.queue import Queue
+from syncd.settings import UploadSettings
+
+OLDEST_EVERY: Final = 10
+"""Every so many requests takes the longest waiting, so that nothing waits for ever."""
+LINGER: Final = 2.0
+"""Seconds for which an entry waits for mates while the intake is at work."""
+_HEADS: Final = 16
+
+
+@dataclass(slots=True)
+class Round:
+    """The requests that leave together, while they are chosen."""
+
+    now: float
+    places: int
+    """The most requests."""
+    most: int
+    """The most files in each."""
+    budget: int | None
+    """The most files in all of them; None: any number."""
+    chosen: list[Chosen] = field(default_factory=list)
+    put_off: list[int] = field(default_factory=list)
+    """Entries that cannot be sent as things are."""
+    taken: set[int] = field(default_factory=set)
+    """Entries that are in one of its requests, or put off."""
+    heads: dict[bool, list[int]] = field(default_factory=dict)
+    """Those that come first; under True the longest waiting."""
+
+    @property
+    def files(self) -> int:
+        """The most files in the next request."""
+        if self.budget is None:
+            return self.most
+        return min(self.most, self.budget - sum(len(chosen.batch) for chosen in self.chosen))
+
+    def take(self, chosen: Chosen) -> None:
+        """Note that a request was chosen."""
+        self.chosen.append(chosen)
+        self.taken.update(owed.entry_id for owed in chosen.batch)
+
+
+class Choosing:
+    """Chooses round by round. For the thread of the dispatch."""
+
+    def __init__(
+        self, queue: Queue, planner: Planner, settings: UploadSettings, line: Line, intake_busy: Callable[[], bool]
+    ) -> None:
+        self._queue = queue
+        self._planner = planner
+        self._settings = settings
+        self._line = line
+        self._intake_busy = intake_busy
+        self._since_oldest = 0
+        self._chosen_at = 0.0
+        self._lingering: dict[int, float] = {}
+        """Until when entries wait for mates, while the intake is at work."""
+
+    @property
+    def lingers(self) -> bool:
+        """Whether entries wait for mates."""
+        return bool(self._lingering)
+
+    def choose(self, its: Round, under_way: Sequence[int]) -> None:
+        """Choose the requests of a round. `under_way`: for each request under way the bytes of its files."""
+        busy = self._intake_busy()
+        self._lingering = {entry_id: until for entry_id, until in self._lingering.items() if busy and until > its.now}
+        with self._queue.view():
+            while len(its.chosen) < its.places and its.files > 0:
+                sizes = [*under_way, *(sum(owed.size for owed in chosen.batch) for chosen in its.chosen)]
+                chosen = self._next(its, sizes)
+                if chosen is None:
+                    break
+                its.take(chosen)
+        if its.chosen:
+            self._chosen_at = its.now
+
+    def _next(self, its: Round, under_way: Sequence[int]) -> Chosen | None:
+        if self._is_the_last_place_for_small_ones(under_way):
+            small = self._queue.small_ones(self._settings.order, its.now, size=SMALL_FILE, limit=_HEADS)
+            chosen, _ = self._first_that_need_not_linger(small, its, most_bytes=SMALL_REQUEST)
+            if chosen is not None:
+                return chosen
+        oldest = self._is_the_turn_of_the_oldest(its.now)
+        # While a scan records faster than is sent, those that come first are always new: then the oldest go.
+        for waiting_longest in [True] if oldest else [False, True]:
+            chosen, unfit = self._first_that_need_not_linger(self._heads(its, oldest=waiting_longest), its)
+            its.put_off += unfit
+            its.taken.update(unfit)
+            if chosen is not None:
+                self._since_oldest = 0 if oldest else self._since_oldest + 1
+                return chosen
+            if not self._lingering:
+                break
+        return None
+
+    def _heads(self, its: Round, *, oldest: bool) -> Iterator[int]:
+        """Give the entries that come first and are not taken, as they were when the round began."""
+        heads = its.heads.get(oldest)
+        if heads is None or all(head in its.taken for head in heads):
+            limit = _HEADS + len(its.taken)
+            heads = its.heads[oldest] = self._queue.head(self._settings.order, its.now, oldest=oldest, limit=limit)
+        return (head for head in heads if head not in its.taken)
+
+    def _first_that_need_not_linger(
+        self, heads: Iterator[int] | Sequence[int], its: Round, *, most_bytes: int | None = None
+    ) -> tuple[Chosen | None, list[int]]:
+        put_off: list[int] = []
+        for head in heads:
+            if head in its.taken or self._lingering.get(head, 0.0) > its.now:
+                continue  # a mate that came since is a head itself
+            chosen = self._planner.around(head, its.files, its.now, most_bytes=most_bytes, without=its.taken)
+            if chosen is None:
+                put_off.append(head)
+                continue
+            age = its.now - chosen.batch[0].arrived_at
+            if not chosen.full and self._intake_busy() and 0 <= age < LINGER:
+                self._lingering[head] = its.now + LINGER - age
+                continue
+            self._lingering.pop(head, None)
+            return chosen, put_off
+        return None, put_off
+
+    def _is_the_last_place_for_small_ones(self, under_way: Sequence[int]) -> bool:
+        """Tell whether all places but one are taken by requests that take long: the last is kept for small files."""
+        last = self._settings.in_flight > 1 and len(under_way) == self._settings.in_flight - 1
+        return last and all(self._line.is_long(size) for size in under_way)
+
+    def _is_the_turn_of_the_oldest(self, now: float) -> bool:
+        """Tell whether the longest waiting goes. One that arrived since the last round goes before it, within limits.
+
+        So an arrival is in the next request or, where that was made already, in the one after it.
+        """
+        if self._since_oldest < OLDEST_EVERY - 1:
+            return False
+        return self._since_oldest >= 2 * OLDEST_EVERY - 1 or not self._queue.has_arrived_since(self._chosen_at, now)
