@@ -178,8 +178,8 @@ class Dispatch:
             return self._budget_is_spent(now)
         files = self._settings.batch_files
         most = 1 if opening.probe else min(files, self._gate.batch_cap or files)
-        # With a pace nobody knows when the next turn is before this one has left.
-        alone = opening.probe or self._interval
+        # With a pace nobody knows when the next turn is before this one has left; in trouble the next answer may say.
+        alone = opening.probe or self._interval or self._gate.failures
         places = 1 if alone else self._settings.in_flight - self.in_flight
         its = Round(now=now, places=places, most=most, budget=budget)
         return self._send_next(its, due, lambda: self._departure(opening, now, monotonic))

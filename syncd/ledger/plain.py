@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import sqlite3
 from collections import namedtuple
-from collections.abc import Iterable, Iterator, Mapping
-from functools import cache
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cache, partial
 from typing import Any, Final, NewType
 
 Statement = NewType("Statement", str)
@@ -19,7 +19,7 @@ Row = Any
 """One row of an answer: a named tuple of the columns that the statement names."""
 
 _MOST_STATEMENTS: Final = 500
-_rows: dict[str, Any] = {}
+_rows: dict[str, Callable[[tuple[Any, ...]], Row]] = {}
 """For each statement what makes its rows: the program has a hundred or so."""
 
 
@@ -57,8 +57,7 @@ class Result:
 
     def __init__(self, cursor: sqlite3.Cursor, statement: str) -> None:
         self._cursor = cursor
-        if cursor.description is not None:
-            cursor.row_factory = _rows.get(statement) or _row_factory(statement, cursor.description)
+        self._statement = statement
 
     @property
     def rowcount(self) -> int:
@@ -71,22 +70,22 @@ class Result:
         return self._cursor.lastrowid or 0
 
     def __iter__(self) -> Iterator[Row]:
-        return self._cursor
+        return map(self._make(), self._cursor)
 
     def all(self) -> list[Row]:
         """Give all rows."""
-        return self._cursor.fetchall()
+        rows = self._cursor.fetchall()
+        return list(map(self._make(), rows)) if rows else rows
 
     def tuples(self) -> list[tuple[Any, ...]]:
         """Give all rows without names for their fields: in a third of the time, where there are many."""
-        self._cursor.row_factory = None
         return self._cursor.fetchall()
 
     def first(self) -> Row | None:
         """Give the first row, None where there is none."""
         row = self._cursor.fetchone()
         self._cursor.close()
-        return row
+        return None if row is None else self._make()(row)
 
     def one(self) -> Row:
         """Give the only row."""
@@ -94,11 +93,12 @@ class Result:
         self._cursor.close()
         if len(rows) != 1:
             raise LookupError(f"{'no row' if not rows else 'several rows'} where one is expected")
-        return rows[0]
+        return self._make()(rows[0])
 
     def scalar(self) -> Any:
         """Give the first field of the first row, None where there is none."""
-        row = self.first()
+        row = self._cursor.fetchone()
+        self._cursor.close()
         return None if row is None else row[0]
 
     def scalar_one(self) -> Any:
@@ -109,15 +109,14 @@ class Result:
         """Give the first field of each row."""
         return [row[0] for row in self.tuples()]
 
+    def _make(self) -> Callable[[tuple[Any, ...]], Row]:
+        return _rows.get(self._statement) or _row_maker(self._statement, self._cursor.description)
 
-def _row_factory(statement: str, description: Any) -> Any:
+
+def _row_maker(statement: str, description: Any) -> Callable[[tuple[Any, ...]], Row]:
     # A name that Python keeps for itself, or that comes twice, is reached by its number.
     make_class: Any = namedtuple  # noqa: PYI024  (its fields are SQL's)
-    make = make_class("Row", [column[0] for column in description], rename=True)._make
-
-    def factory(_cursor: sqlite3.Cursor, values: tuple[Any, ...]) -> Any:
-        return make(values)
-
+    make = partial(tuple.__new__, make_class("Row", [column[0] for column in description], rename=True))
     if len(_rows) < _MOST_STATEMENTS:
-        _rows[statement] = factory
-    return factory
+        _rows[statement] = make
+    return make

@@ -532,9 +532,8 @@ def test_an_error_of_one_request_does_not_keep_the_others_from_being_settled(tmp
             return super().send(*args, **more)
 
     executor = StepExecutor(inline=False)
-    with Rig(tmp_path, service=Broken(), executor=executor) as rig:
+    with Rig(tmp_path, upload=replace(UNPACED, in_flight=2), service=Broken(), executor=executor) as rig:
         photos(rig, 2)
-        rig.dispatch.turn()
         rig.dispatch.turn()
         executor.step()
         executor.step()
@@ -544,3 +543,60 @@ def test_an_error_of_one_request_does_not_keep_the_others_from_being_settled(tmp
         assert rig.count(State.SENDING) == 1
         rig.restart()
         assert rig.count(State.UNANSWERED) == 1, "its body was complete: it may be stored"
+
+
+def test_requests_that_leave_together_share_no_photo_and_fill_their_batches(tmp_path: Path) -> None:
+    executor = StepExecutor(inline=False)
+    with Rig(tmp_path, upload=replace(UNPACED, in_flight=4), executor=executor) as rig:
+        photos(rig, 10, alike=True)
+        photos(rig, 1, prefix="dated")
+        assert rig.dispatch.turn() is None
+        assert rig.dispatch.in_flight == 4
+        assert rig.count(State.SENDING) == 11
+        while executor.step():
+            pass
+        rig.dispatch.finish(None)
+        assert sorted(files_of(rig)) == [1, 2, 4, 4]
+        assert set(rig.service.billed().values()) == {1}
+        assert rig.count(State.UPLOADED) == 11
+
+
+def test_the_budget_of_a_day_holds_for_all_that_leave_together(tmp_path: Path) -> None:
+    executor = StepExecutor(inline=False)
+    with Rig(tmp_path, upload=replace(UNPACED, in_flight=4, daily_uploads=6), executor=executor) as rig:
+        photos(rig, 12, alike=True)
+        rig.dispatch.turn()
+        assert rig.count(State.SENDING) == 6
+        while executor.step():
+            pass
+        rig.dispatch.finish(None)
+        assert sorted(files_of(rig)) == [2, 4]
+
+
+def test_an_id_that_two_answers_give_at_once_is_believed_once(tmp_path: Path) -> None:
+    class Confused(FakeService):
+        def send(self, *args: Any, **more: Any) -> Reply:
+            reply = super().send(*args, **more)
+            assert isinstance(reply, Stored)
+            return Stored(("77",))
+
+    executor = StepExecutor(inline=False)
+    with Rig(tmp_path, upload=replace(UNPACED, in_flight=2), service=Confused(), executor=executor) as rig:
+        photos(rig, 2)
+        rig.dispatch.turn()
+        while executor.step():
+            pass
+        rig.dispatch.finish(None)
+        assert sorted(rig.states().values()) == [State.UNANSWERED, State.UPLOADED]
+
+
+def test_while_requests_do_not_get_through_they_leave_one_by_one(tmp_path: Path) -> None:
+    with Rig(tmp_path, upload=replace(UNPACED, in_flight=4)) as rig:
+        photos(rig, 20)
+        rig.service.always = Act.REFUSED
+        rig.dispatch.turn()
+        assert isinstance(rig.dispatch.turn(), Idle)
+        tried = len(rig.service.requests)
+        rig.clock.advance(HOUR)
+        rig.dispatch.turn()
+        assert (tried, len(rig.service.requests)) == (4, 5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
 from datetime import datetime
 from itertools import product
@@ -9,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from syncd.errors import IllegalMoveError, LedgerError
+from syncd.errors import IllegalMoveError, LedgerError, SyncdError
 from syncd.ledger import queue
 from syncd.ledger.guard import MarkFile
 from syncd.ledger.plain import text
 from syncd.ledger.queue import FARTHEST, Answer, Claim, Queue, Receipt, Settlement, move
+from syncd.ledger.store import Store
 from syncd.lifecycle import Outcome, State, may_move
 from syncd.model import Capture, PlacePath, RequestMetadata
 from tests.fakes.ledgers import ROOT, START, Ledger, make_ledger, photo, sighting
@@ -294,3 +296,58 @@ def test_each_question_that_is_asked_at_every_turn_reads_an_index_in_order(ledge
     assert "USING" in plan[0]
     assert "INDEX ix_entries_" in plan[0]
     assert not any("TEMP B-TREE" in step for step in plan), plan
+
+
+def test_requests_are_settled_all_or_none(ledger: Ledger) -> None:
+    backlog(ledger, 1, 2)
+    first, second = ledger.claim(1), ledger.claim(2)
+    stored = Answer(Outcome.STORED, 200, "0000")
+    good = Settlement(first, stored, [Receipt(1, State.UPLOADED, "id", "71")], {})
+    for wrong in ("71", "72"):
+        receipts = [Receipt(2, State.UPLOADED, "id", wrong), *([] if wrong == "71" else [Receipt(1, State.READY, "?")])]
+        with pytest.raises(SyncdError):
+            ledger.queue.settle([good, Settlement(second, stored, receipts, {})], ledger.tick())
+        assert set(ledger.states().values()) == {State.SENDING}
+    ledger.queue.settle([good], ledger.tick())
+    assert ledger.states() == {1: State.UPLOADED, 2: State.SENDING}
+
+
+def test_several_claims_are_one_intent(ledger: Ledger) -> None:
+    backlog(ledger, 1, 2)
+    first, second, again = (
+        Claim(f"syncd-{n}", True, RequestMetadata("n"), ((entry, "a.jpg", 1),)) for n, entry in enumerate((1, 2, 1))
+    )
+    with pytest.raises(IllegalMoveError):
+        ledger.queue.claim([second, first, again], ledger.tick())
+    assert set(ledger.states().values()) == {State.READY}
+    assert ledger.rows("SELECT count(*) AS n FROM requests")[0].n == 0
+    assert ledger.queue.claim([first, second], ledger.tick()) == [1, 2]
+    mark = MarkFile(ledger.path).read()
+    assert mark is not None
+    assert mark.requests == 2
+
+
+def test_notes_that_come_while_another_is_committed_share_the_next_transaction(ledger: Ledger) -> None:
+    backlog(ledger, 1, 2, 3)
+    requests = [ledger.claim(entry) for entry in (1, 2, 3)]
+    with ThreadPoolExecutor(3) as pool:
+        with ledger.store.write():
+            # None of them gets to write yet.
+            noted = [pool.submit(ledger.queue.completing, request, ledger.tick()) for request in requests]
+            assert not wait(noted, timeout=0.05).done
+        for each in noted:
+            each.result(timeout=10)
+    rows = ledger.rows("SELECT completing_at FROM requests ORDER BY id")
+    assert all(row.completing_at is not None for row in rows)
+
+
+def test_a_note_that_cannot_be_committed_is_no_note_for_anybody(ledger: Ledger) -> None:
+    backlog(ledger, 1, 2)
+    requests = [ledger.claim(1), ledger.claim(2)]
+    with Store(ledger.path, query_only=True) as blocked, ThreadPoolExecutor(2) as pool:
+        queue = Queue(blocked)
+        noted = [pool.submit(queue.completing, request, ledger.tick()) for request in requests]
+        for each in noted:
+            with pytest.raises(LedgerError):
+                each.result(timeout=10)
+    assert all(row.completing_at is None for row in ledger.rows("SELECT completing_at FROM requests"))

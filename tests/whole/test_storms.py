@@ -27,7 +27,7 @@ PHOTOS = 60
 
 @pytest.fixture
 def rig(tmp_path: Path) -> Iterator[Rig]:
-    with Rig(tmp_path, upload=replace(UNPACED, batch_files=10, in_flight=2)) as made:
+    with Rig(tmp_path, upload=replace(UNPACED, batch_files=10)) as made:
         for number in range(PHOTOS):
             made.write(f"{number}.jpg", photo_bytes(str(number)))
         made.scan()
@@ -140,7 +140,7 @@ def test_b13_the_budget_of_a_day_holds_across_restarts_and_midnights(rig: Rig) -
 
 def test_w17_a_burst_of_files_while_uploads_run_arrives_whole_and_once(tmp_path: Path) -> None:
     """In small what `benchmarks/storm.py` does with 50,000 files and the real process."""
-    with Rig(tmp_path, clock=RunningClock(MONTH), upload=replace(UNPACED, batch_files=50, in_flight=2)) as rig:
+    with Rig(tmp_path, clock=RunningClock(MONTH), upload=replace(UNPACED, batch_files=50)) as rig:
         for number in range(100):
             rig.write(f"before/{number}.jpg", photo_bytes(f"before {number}"))
         with running(rig) as daemon:
