@@ -32,6 +32,8 @@ class Round:
     """The most files in each."""
     budget: int | None
     """The most files in all of them; None: any number."""
+    scarce: bool = False
+    """Whether a pace makes requests scarce: then entries wait for mates while the intake is at work."""
     chosen: list[Chosen] = field(default_factory=list)
     put_off: list[int] = field(default_factory=list)
     """Entries that cannot be sent as things are."""
@@ -127,7 +129,7 @@ class Choosing:
                 put_off.append(head)
                 continue
             age = its.now - chosen.batch[0].arrived_at
-            if not chosen.full and self._intake_busy() and 0 <= age < LINGER:
+            if its.scarce and not chosen.full and self._intake_busy() and 0 <= age < LINGER:
                 self._lingering[head] = its.now + LINGER - age
                 continue
             self._lingering.pop(head, None)

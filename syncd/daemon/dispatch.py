@@ -181,7 +181,7 @@ class Dispatch:
         # With a pace nobody knows when the next turn is before this one has left; in trouble the next answer may say.
         alone = opening.probe or self._interval or self._gate.failures
         places = 1 if alone else self._settings.in_flight - self.in_flight
-        its = Round(now=now, places=places, most=most, budget=budget)
+        its = Round(now=now, places=places, most=most, budget=budget, scarce=bool(self._interval))
         return self._send_next(its, due, lambda: self._departure(opening, now, monotonic))
 
     def _departure(self, opening: pace.Go, now: float, monotonic: float) -> Departure:

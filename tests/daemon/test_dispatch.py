@@ -139,7 +139,7 @@ def test_the_backlog_can_go_the_other_way_round(rig: Rig) -> None:
 
 
 def test_while_a_scan_runs_an_entry_waits_a_moment_for_mates(tmp_path: Path) -> None:
-    with Rig(tmp_path) as rig:
+    with Rig(tmp_path, upload=replace(UNPACED, pace=1.0)) as rig:
         photos(rig, 2, alike=True)
         rig.intake._busy = True
         idle = rig.dispatch.turn()
@@ -147,10 +147,19 @@ def test_while_a_scan_runs_an_entry_waits_a_moment_for_mates(tmp_path: Path) -> 
         assert idle.rest is Rest.LINGER
         rig.clock.advance(LINGER)
         assert rig.dispatch.turn() is None
+        rig.dispatch.collect(1.0)
+        rig.clock.advance(1.0)
         photos(rig, 4, alike=True, prefix="full")
         rig.intake._busy = True
         assert rig.dispatch.turn() is None, "a full request waits for nobody"
         rig.intake._busy = False
+
+
+def test_without_a_pace_no_entry_waits_for_mates(rig: Rig) -> None:
+    photos(rig, 2, alike=True)
+    rig.intake._busy = True
+    assert rig.dispatch.turn() is None
+    rig.intake._busy = False
 
 
 def test_labels_are_those_of_the_moment_of_the_claim(rig: Rig) -> None:
