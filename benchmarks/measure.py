@@ -2,6 +2,7 @@
 
     start        `status` on a ledger of a million, and `--help`, beside `python -c pass`
     nothing-new  the second `sync` over --files files, beside `find -printf`
+    rescan       a rescan inside the running daemon, asked for as `sync` beside it does, beside `find -printf`
     first-run    the first `sync` of --files photos of --kilobytes, pace off, beside the naive loop (naive.py)
     large        the same, beside what the machine can do at all (limit.py)
     growth       the second `sync` for 1,000 to --files files: CPU, peak memory, bytes of ledger
@@ -190,6 +191,29 @@ def nothing_new(folder: Path, given: argparse.Namespace, files: int | None = Non
     return row | {"files": files or given.files, "ledger_bytes": (folder / "ledger.db").stat().st_size}
 
 
+def rescan(folder: Path, given: argparse.Namespace) -> None:
+    import daemon
+    import known_ledger
+
+    library = folder / "library"
+    known_ledger.make_bare(library, given.files)
+    known_ledger.write(library, folder / "ledger.db")
+    config = write_config(folder, library)
+    find = ["find", str(library), "-printf", "%s %T@ %C@ %i %p\n"]
+    running = daemon.Daemon([*SYNCD, "--config", str(config), "run"], folder / "ledger.db", AS_INSTALLED)
+
+    def ours() -> Run:
+        found = running.rescan()
+        return Run(found.wall, found.cpu, found.peak_mb, found.peak_mb)
+
+    try:
+        ours(), run(find)
+        one, other = pairs(given.rounds, ours, lambda: run(find))
+        told(f"rescan in the daemon, {given.files} files", one, "find -printf", other)
+    finally:
+        running.end()
+
+
 def first_run(folder: Path, given: argparse.Namespace) -> None:
     library, state = folder / "library", folder / "state"
     state.mkdir()
@@ -236,15 +260,20 @@ def growth(folder: Path, given: argparse.Namespace) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["start", "nothing-new", "first-run", "large", "growth"])
+    parser.add_argument("what", choices=["start", "nothing-new", "rescan", "first-run", "large", "growth"])
     parser.add_argument("--files", type=int, default=100_000)
     parser.add_argument("--kilobytes", type=int, default=20)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--out")
     arguments = parser.parse_args()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    work = {"start": start, "nothing-new": nothing_new, "first-run": first_run, "large": first_run, "growth": growth}[
-        arguments.what
-    ]
+    work = {
+        "start": start,
+        "nothing-new": nothing_new,
+        "rescan": rescan,
+        "first-run": first_run,
+        "large": first_run,
+        "growth": growth,
+    }[arguments.what]
     with tempfile.TemporaryDirectory(prefix="syncd-bench-") as temporary:
         work(Path(temporary), arguments)
