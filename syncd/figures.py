@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import lru_cache
 
 
 def amount(count: int, one: str, many: str | None = None) -> str:
@@ -32,7 +33,13 @@ def duration(seconds: float) -> str:
 
 def local_moment(seconds: float) -> str:
     """Write a moment for a person, in the machine's time zone."""
-    return datetime.fromtimestamp(seconds).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    return _local_second(int(seconds // 1))
+
+
+@lru_cache(maxsize=8)
+def _local_second(second: int) -> str:
+    # A busy log has many lines in a second.
+    return datetime.fromtimestamp(second).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
 def clock_time(seconds: float, now: float) -> str:

@@ -95,6 +95,8 @@ class Rules:
 
     _folders: Mapping[bytes, _Folder]
     _rules: tuple[_Rule, ...]
+    _tagged: bool
+    """Whether any of them gives tags."""
 
     @classmethod
     def compile(cls, folders: Iterable[FolderSettings], rules: Iterable[RuleSettings]) -> Self:
@@ -107,7 +109,8 @@ class Rules:
             bytes(folder.path): _Folder(folder, tuple(TagTemplate.parse(tag, ()) for tag in folder.tags))
             for folder in folders
         }
-        return cls(watched, tuple(compiled))
+        tagged = any(folder.tags for folder in watched.values()) or any(rule.tags for rule in compiled)
+        return cls(watched, tuple(compiled), tagged)
 
     def owner(self, path: bytes) -> FolderSettings | None:
         """Give the innermost watched folder that an absolute path lies in (or is)."""
@@ -123,7 +126,7 @@ class Rules:
             return Labels(folder.settings.namespace, ())
         root = bytes(folder.settings.path)
         segments = [_decoded(part) for part in place.path[len(root) :].split(b"/") if part]
-        values = _values(root, segments, capture)
+        values = _values(root, segments, capture) if self._tagged else {}
         tags = [tag.fill(values) for tag in folder.tags]
         namespace, skipped = folder.settings.namespace, None
         for rule in self._rules:

@@ -17,7 +17,9 @@ from syncd.settings import UploadSettings
 OLDEST_EVERY: Final = 10
 """Every so many requests takes the longest waiting, so that nothing waits for ever."""
 LINGER: Final = 2.0
-"""Seconds for which an entry waits for mates while the intake is at work."""
+"""Seconds for which an entry waits for mates while the intake is at work, where a pace makes requests scarce."""
+MOMENT: Final = 0.5
+"""The same without a pace: what is read within it still fills requests, and the line is not idle for long."""
 _HEADS: Final = 16
 
 
@@ -26,14 +28,16 @@ class Round:
     """The requests that leave together, while they are chosen."""
 
     now: float
+    due: float
+    """When the first entry is due."""
     places: int
     """The most requests."""
     most: int
     """The most files in each."""
     budget: int | None
     """The most files in all of them; None: any number."""
-    scarce: bool = False
-    """Whether a pace makes requests scarce: then entries wait for mates while the intake is at work."""
+    linger: float = LINGER
+    """Seconds for which an entry waits for mates while the intake is at work."""
     chosen: list[Chosen] = field(default_factory=list)
     put_off: list[int] = field(default_factory=list)
     """Entries that cannot be sent as things are."""
@@ -77,16 +81,16 @@ class Choosing:
         return bool(self._lingering)
 
     def choose(self, its: Round, under_way: Sequence[int]) -> None:
-        """Choose the requests of a round. `under_way`: for each request under way the bytes of its files."""
+        """Choose the requests of a round, in a view of the queue. `under_way`: the bytes of each request under way."""
         busy = self._intake_busy()
         self._lingering = {entry_id: until for entry_id, until in self._lingering.items() if busy and until > its.now}
-        with self._queue.view():
-            while len(its.chosen) < its.places and its.files > 0:
-                sizes = [*under_way, *(sum(owed.size for owed in chosen.batch) for chosen in its.chosen)]
-                chosen = self._next(its, sizes)
-                if chosen is None:
-                    break
-                its.take(chosen)
+        sizes = [*under_way]
+        while len(its.chosen) < its.places and its.files > 0:
+            chosen = self._next(its, sizes)
+            if chosen is None:
+                break
+            its.take(chosen)
+            sizes.append(sum(owed.size for owed in chosen.batch))
         if its.chosen:
             self._chosen_at = its.now
 
@@ -129,8 +133,8 @@ class Choosing:
                 put_off.append(head)
                 continue
             age = its.now - chosen.batch[0].arrived_at
-            if its.scarce and not chosen.full and self._intake_busy() and 0 <= age < LINGER:
-                self._lingering[head] = its.now + LINGER - age
+            if not chosen.full and self._intake_busy() and 0 <= age < its.linger:
+                self._lingering[head] = its.now + its.linger - age
                 continue
             self._lingering.pop(head, None)
             return chosen, put_off

@@ -13,7 +13,7 @@ from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import dataclass, replace
 from typing import Any
 
-from syncd.daemon.choosing import LINGER, Choosing, Round
+from syncd.daemon.choosing import LINGER, MOMENT, Choosing, Round
 from syncd.daemon.clock import Clock, local_midnight, next_local_midnight
 from syncd.daemon.flights import Departure, Flight, Flights, Load, Sender
 from syncd.daemon.inquiries import Findings, Inquiries
@@ -40,7 +40,11 @@ class _Landed:
 
     flight: Flight
     what: Meaning
-    settlement: Settlement
+
+    @property
+    def settlement(self) -> Settlement:
+        """What the ledger must know of it."""
+        return Settlement(self.flight.request_id, self.what.answer, self.what.receipts)
 
 
 class Dispatch:
@@ -163,6 +167,14 @@ class Dispatch:
         opening = pace.opening(self._gate, self._settings.pace, now)
         if isinstance(opening, pace.Shut) or (opening.probe and self.in_flight):
             return Idle(Rest.UNDER_WAY)
+        with self._queue.view():
+            its = self._plan(opening, now)
+        if its is None or isinstance(its, Idle):
+            return its
+        return self._send_next(its, lambda: self._departure(opening, now, monotonic))
+
+    def _plan(self, opening: pace.Go, now: float) -> Round | Idle | None:
+        """Choose the requests that leave now; else tell why none does, None: look again at once."""
         due = self._queue.next_due()
         if due is None:
             return Idle(Rest.NOTHING_OWED, self._inquiries.next_due())
@@ -181,8 +193,11 @@ class Dispatch:
         # With a pace nobody knows when the next turn is before this one has left; in trouble the next answer may say.
         alone = opening.probe or self._interval or self._gate.failures
         places = 1 if alone else self._settings.in_flight - self.in_flight
-        its = Round(now=now, places=places, most=most, budget=budget, scarce=bool(self._interval))
-        return self._send_next(its, due, lambda: self._departure(opening, now, monotonic))
+        linger = LINGER if self._interval else MOMENT
+        its = Round(now=now, due=due, places=places, most=most, budget=budget, linger=linger)
+        if due <= now:
+            self._choosing.choose(its, [flight.bytes for flight in self._flights])
+        return its
 
     def _departure(self, opening: pace.Go, now: float, monotonic: float) -> Departure:
         turn = self._turnstile.turn(monotonic + max(0.0, opening.at - now), self._interval)
@@ -269,18 +284,17 @@ class Dispatch:
         for findings in self._inquiries.collect():
             self._looked_up(findings)
 
-    def _send_next(self, its: Round, due: float, depart: Callable[[], Departure]) -> Idle | None:
-        """Plan around the entries that come first, and send the batches that need not wait for mates."""
-        self._choosing.choose(its, [flight.bytes for flight in self._flights])
+    def _send_next(self, its: Round, depart: Callable[[], Departure]) -> Idle | None:
+        """Send what was chosen, and put off what cannot be sent as it lies."""
         for entry_id in its.put_off:
             self._opening.put_off(entry_id, its.now)
         if its.chosen:
             self._launch(its, depart)
             return None
         if self._choosing.lingers:
-            return Idle(Rest.LINGER, its.now + LINGER / 4)
+            return Idle(Rest.LINGER, its.now + its.linger / 4)
         lookup = self._inquiries.next_due()
-        until = max(due, its.now + 0.05)
+        until = max(its.due, its.now + 0.05)
         return Idle(Rest.BACK_OFF, until if lookup is None else min(until, lookup))
 
     def _launch(self, its: Round, depart: Callable[[], Departure]) -> None:
@@ -327,18 +341,20 @@ class Dispatch:
             what = meaning(flight.request, reply, now, self._rng)
             heard = replace(what.gate, left_at=flight.departure.at)
             self._gate = pace.after(self._gate, heard, self._settings.pace, now, self._rng)
-        return _Landed(flight, what, Settlement(flight.request_id, what.answer, what.receipts, self._gate.to_json()))
+        return _Landed(flight, what)
 
     def _record(self, landed: Sequence[_Landed], now: float) -> list[BaseException]:
         """Commit what came of requests, and tell of it; give what went wrong. What cannot be is tried one by one."""
         try:
-            self._queue.settle([each.settlement for each in landed], now)
+            self._queue.settle([each.settlement for each in landed], self._gate.to_json(), now)
         except SyncdError as error:
             if len(landed) == 1:
                 return [error]
             return [wrong for each in landed for wrong in self._record([each], now)]
         for each in landed:
             self._tell(each.flight, each.what)
+            if each.what.answer.lookup_at is not None:
+                self._inquiries.arose()
             if each.what.answer.outcome is Outcome.CHANGED:
                 for place in each.flight.places:
                     self._look_again(place)

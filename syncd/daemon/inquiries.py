@@ -64,6 +64,8 @@ class Inquiries:
         self._clock = clock
         self._voice = voice
         self._under_way: dict[Future[Hits], Pending] = {}
+        self._next_due: float | None = None
+        self._next_is_known = False
 
     def __len__(self) -> int:
         return len(self._under_way)
@@ -74,14 +76,24 @@ class Inquiries:
         return [*self._under_way]
 
     def next_due(self) -> float | None:
-        """Tell when the next look-up is due; None when none is outstanding."""
-        return self._lookups.next_due()
+        """Tell when the next look-up is due; None when none is outstanding. Asked at every turn, and so remembered."""
+        if not self._next_is_known:
+            self._next_due, self._next_is_known = self._lookups.next_due(), True
+        return self._next_due
+
+    def arose(self) -> None:
+        """Hear that a request became unanswered."""
+        self._next_is_known = False
 
     def ask(self, now: float, answered: Callable[[], None]) -> bool:
         """Let the look-up leave that has been due the longest; tell whether there was one. `answered`: it came back."""
+        due = self.next_due()
+        if due is None or due > now:
+            return False
+        self._next_is_known = False
         pending = self._lookups.due(now)
         if pending is None:
-            return False
+            return False  # a person settled it meanwhile
         future = self._executor.submit(self._searcher.search, pending.marker, pending.namespace)
         self._under_way[future] = pending
         future.add_done_callback(lambda _: answered())
@@ -95,6 +107,7 @@ class Inquiries:
 
     def _settle(self, pending: Pending, answer: Hits) -> Findings:
         now = self._clock.now()
+        self._next_is_known = False
         if isinstance(answer, SearchFailed):
             self._lookups.postpone(pending, now + self._settings.lookup_after)
             return Findings(complaint=_complaint(answer))

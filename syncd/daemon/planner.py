@@ -93,6 +93,9 @@ class Planner:
         return self._queue.largest_mates(head, now, most=limits.files, among=WINDOW) > limits.bytes
 
     def _shared(self, first: _Wanted, some: Sequence[_Wanted], limits: Limits, *, exact: bool = False) -> Chosen:
+        if len(some) == 1:
+            words = worded(first.own.rest, first.own.taken_at, first.own.position)
+            return Chosen((first.owed,), words, {}, full=limits.files == 1)
         parcels = [_parcel(wanted) for wanted in some]
         batches = plan(parcels, limits, EXACT if exact else self._tolerance)
         batch = next(batch for batch in batches if any(each.member is first for each in batch))
@@ -114,6 +117,8 @@ class Planner:
 
     def _equal(self, first: _Wanted, owed: Sequence[Owed]) -> list[_Wanted]:
         """Give those that would send the very same."""
+        if not owed:
+            return []
         same = _words(first)
         found = [wanted for each in owed if (wanted := self._wanted(each)) is not None]
         return [wanted for wanted in found if _words(wanted) == same]

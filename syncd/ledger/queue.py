@@ -24,7 +24,7 @@ from syncd.ledger.rows import Off, Owed, capture_of, group_by_photo, metadata_js
 from syncd.ledger.sightings import owe_orphaned_edits
 from syncd.ledger.store import Store, fact, set_fact
 from syncd.lifecycle import Outcome, State, may_move
-from syncd.model import ImageType, RequestMetadata
+from syncd.model import ImageType, PlacePath, RequestMetadata
 from syncd.printable import printable
 
 __all__ = ["FARTHEST", "Answer", "Claim", "Queue", "Receipt", "Settlement", "move", "settle_one"]
@@ -50,12 +50,11 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """What came of one request, for each of its entries, and what it means for the gate."""
+    """What came of one request, for each of its entries."""
 
     request_id: int
     answer: Answer
     receipts: Sequence[Receipt]
-    gate: Mapping[str, Any]
 
 
 @dataclass(slots=True)
@@ -129,9 +128,6 @@ class Queue:
         With `oldest` the longest waiting come first, whatever their lane, so that nothing waits for ever.
         """
         with self._store.read() as connection:
-            due = connection.execute(_NEXT_DUE).scalar()
-            if due is None or due > now:
-                return []
             if oldest:
                 return list(connection.execute(_WAITING, {"now": now, "limit": limit}).scalars())
             found = list(connection.execute(_ARRIVALS, {"now": now, "limit": limit}).scalars())
@@ -162,9 +158,10 @@ class Queue:
             head = connection.execute(_HEAD, {"entry_id": entry_id, "now": now}).first()
             if head is None:
                 return []
-            rows = [head, *connection.execute(_MATES, {**_alike(head), "now": now, "limit": limit - 1})]
-            found = connection.execute(_PLACES_OF, {"photos": json.dumps([row.photo_id for row in rows])}).all()
-            by_photo = group_by_photo(found)
+            rows = [head]
+            if head.has_mates and limit > 1:
+                rows += connection.execute(_MATES, {**_alike(head), "now": now, "limit": limit - 1}).all()
+            by_photo = _places_of(connection, [row.photo_id for row in rows])
             return [_owed(row, by_photo.get(row.photo_id, [])) for row in rows]
 
     def largest_mates(self, entry_id: int, now: float, *, most: int, among: int) -> int:
@@ -191,8 +188,7 @@ class Queue:
             before = {**values, "from": row.order_at - within, "to": row.order_at}
             later = _chain(connection, values, row.order_at, within)
             rows = [*reversed(later), *connection.execute(_EARLIER, before)]
-            found = connection.execute(_PLACES_OF, {"photos": json.dumps([one.photo_id for one in rows])}).all()
-            by_photo = group_by_photo(found)
+            by_photo = _places_of(connection, [one.photo_id for one in rows])
             return [_owed(one, by_photo.get(one.photo_id, [])) for one in rows]
 
     def next_due(self) -> float | None:
@@ -242,15 +238,15 @@ class Queue:
         for each in waiting:
             each.done = True
 
-    def settle(self, settlements: Sequence[Settlement], now: float) -> None:
-        """Commit what came of requests, for all of their entries at once, and what the last means for the gate.
+    def settle(self, settlements: Sequence[Settlement], gate: Mapping[str, Any], now: float) -> None:
+        """Commit what came of requests, for all of their entries at once, and what it means for the gate.
 
         Raises LedgerError or IllegalMoveError, and changes nothing. Where the ledger cannot be written, the answer to a
         request that is settled alone is kept beside it until the next start.
         """
         try:
             with self._store.write() as connection:
-                set_fact(connection, "gate", settlements[-1].gate)
+                set_fact(connection, "gate", gate)
                 for settlement in settlements:
                     _answer(connection, settlement.request_id, settlement.answer, now)
                     for receipt in settlement.receipts:
@@ -323,11 +319,8 @@ class Queue:
     def held_ids(self, ids: Sequence[str]) -> frozenset[str]:
         """Give those of the image ids that an entry holds already."""
         with self._store.read() as connection:
-            rows = connection.execute(
-                text("SELECT image_id FROM entries WHERE image_id IN (SELECT value FROM json_each(:ids))"),
-                {"ids": json.dumps(list(ids))},
-            )
-            return frozenset(rows.scalars())
+            holders = {each: connection.execute(_HOLDER, {"image_id": each}).scalar() for each in ids}
+        return frozenset(each for each, holder in holders.items() if holder is not None)
 
 
 def move(connection: Connection, entry_id: int, before: State, after: State, reason: str, now: float) -> bool:
@@ -351,7 +344,6 @@ def settle_one(connection: Connection, before: State, receipt: Receipt, now: flo
         "due_at": now if receipt.due_at is None else receipt.due_at,
         "image_id": receipt.image_id,
         "uploaded_at": now if receipt.to is State.UPLOADED else None,
-        "sends": 1 if receipt.to is State.SENDING else 0,
         "split": receipt.split,
         "omit": json.dumps(sorted(receipt.omit)) if receipt.omit else None,
     }
@@ -379,10 +371,12 @@ def _claim(connection: Connection, claim: Claim, now: float) -> int:
     request_id = int(connection.execute(_NEW_REQUEST, row).lastrowid)
     reason = f"request {request_id}, marker {claim.marker}"
     for position, (entry_id, wire_name, _) in enumerate(claim.files):
-        if not move(connection, entry_id, State.READY, State.SENDING, reason, now):
-            raise IllegalMoveError(f"entry {entry_id} is not ready any more")
         metadata = metadata_json(claim.metadata, claim.marker, claim.off.get(entry_id))
-        connection.execute(_SENT_WITH, {"entry_id": entry_id, "metadata": metadata})
+        moved = {"entry_id": entry_id, "reason": reason, "now": now, "metadata": metadata}
+        if connection.execute(_CLAIMED, moved).rowcount != 1:
+            raise IllegalMoveError(f"entry {entry_id} is not ready any more")
+        before_after = {"before": State.READY, "after": State.SENDING}
+        connection.execute(_HISTORY, {"entry_id": entry_id, "at": now, "reason": reason, **before_after})
         sent_as = {"request_id": request_id, "entry_id": entry_id, "position": position, "wire_name": wire_name}
         connection.execute(_SENT, sent_as)
     return request_id
@@ -401,6 +395,12 @@ def _answer(connection: Connection, request_id: int, answer: Answer, now: float)
             "lookup_at": answer.lookup_at,
         },
     )
+
+
+def _places_of(connection: Connection, photos: Sequence[int]) -> dict[int, list[PlacePath]]:
+    if len(photos) == 1:
+        return group_by_photo(connection.execute(_PLACES_OF_ONE, {"photo_id": photos[0]}).all())
+    return group_by_photo(connection.execute(_PLACES_OF, {"photos": json.dumps(photos)}).all())
 
 
 def _chain(connection: Connection, values: Mapping[str, Any], start: float, within: float) -> list[Any]:
@@ -506,8 +506,15 @@ _OWED_COLUMNS = """
     SELECT entries.id AS entry_id, entries.photo_id, entries.namespace, entries.attempts, entries.split, entries.omit,
            entries.group_key, entries.arrived_at, entries.order_at, photos.*
 """
+_HAS_MATES = """
+    EXISTS (
+        SELECT 1 FROM entries AS mate INDEXED BY ix_entries_group
+        WHERE mate.state = 'ready' AND mate.withdrawn = 0 AND mate.due_at <= :now
+          AND mate.group_key = entries.group_key AND mate.namespace = entries.namespace
+          AND mate.split IS entries.split AND mate.omit IS entries.omit AND mate.id <> entries.id) AS has_mates
+"""
 _HEAD = text(f"""
-    {_OWED_COLUMNS}
+    {_OWED_COLUMNS}, {_HAS_MATES}
     FROM entries JOIN photos ON photos.id = entries.photo_id
     WHERE entries.id = :entry_id AND state = 'ready' AND withdrawn = 0 AND due_at <= :now
 """)
@@ -533,12 +540,14 @@ _NEAR = f"""
 """
 _EARLIER = text(f"{_NEAR} AND order_at >= :from AND order_at <= :to ORDER BY order_at DESC, entries.id LIMIT :limit")
 _LATER = text(f"{_NEAR} AND order_at > :from AND order_at <= :to ORDER BY order_at, entries.id LIMIT :limit")
-_PLACES_OF = text("""
+_PLACES = """
     SELECT places.photo_id, roots.path AS root, folders.path AS folder, places.name
     FROM places JOIN folders ON folders.id = places.folder_id JOIN roots ON roots.id = folders.root_id
-    WHERE places.photo_id IN (SELECT value FROM json_each(:photos)) AND places.gone_at IS NULL AND NOT roots.dropped
+    WHERE places.photo_id {which} AND places.gone_at IS NULL AND NOT roots.dropped
     ORDER BY places.seen_at, places.id
-""")
+"""
+_PLACES_OF_ONE = text(_PLACES.format(which="= :photo_id"))
+_PLACES_OF = text(_PLACES.format(which="IN (SELECT value FROM json_each(:photos))"))
 _LEFT_SENDING = text("""
     SELECT id, completing_at, marked FROM requests
     WHERE outcome IS NULL AND id IN (
@@ -550,7 +559,11 @@ _FILES_SENDING = text("""
     WHERE sent.request_id = :request_id AND entries.state = 'sending' ORDER BY sent.position
 """)
 _COMPLETING = text("UPDATE requests SET completing_at = :now WHERE id = :request_id")
-_SENT_WITH = text("UPDATE entries SET sent_metadata = :metadata WHERE id = :entry_id")
+_CLAIMED = text("""
+    UPDATE entries SET state = 'sending', reason = :reason, due_at = :now, attempts = attempts + 1,
+                       sent_metadata = :metadata
+    WHERE id = :entry_id AND state = 'ready'
+""")
 _REQUEST = text("SELECT outcome FROM requests WHERE id = :request_id")
 _HOLDER = text("SELECT id FROM entries WHERE image_id = :image_id")
 _ANSWERED = text("""
@@ -560,7 +573,6 @@ _ANSWERED = text("""
 """)
 _SWAP = text("""
     UPDATE entries SET state = :after, reason = :reason, due_at = :due_at, image_id = :image_id,
-                       uploaded_at = :uploaded_at, attempts = attempts + :sends,
-                       split = coalesce(:split, split), omit = coalesce(:omit, omit)
+                       uploaded_at = :uploaded_at, split = coalesce(:split, split), omit = coalesce(:omit, omit)
     WHERE id = :entry_id AND state = :before
 """)

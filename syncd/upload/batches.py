@@ -47,8 +47,10 @@ def wish(capture: Capture, labels: Labels, *, as_utc: bool = False, omit: frozen
 
 def worded(rest: RequestMetadata, taken_at: datetime | None, position: Position | None) -> RequestMetadata:
     """Give the metadata of a request with a time and a position, in the words of API.md, without the marker."""
-    return replace(
-        rest,
+    return RequestMetadata(
+        unique_id=rest.unique_id,
+        camera_model=rest.camera_model,
+        tags=rest.tags,
         datetime_taken=_in_words(taken_at),
         latitude=decimal_degrees(position.latitude) if position else None,
         longitude=decimal_degrees(position.longitude) if position else None,

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from syncd.daemon.choosing import LINGER, OLDEST_EVERY
+from syncd.daemon.choosing import LINGER, MOMENT, OLDEST_EVERY
 from syncd.daemon.clock import next_local_midnight
 from syncd.daemon.rest import Idle, Rest
 from syncd.daemon.voice import Said
@@ -155,9 +155,13 @@ def test_while_a_scan_runs_an_entry_waits_a_moment_for_mates(tmp_path: Path) -> 
         rig.intake._busy = False
 
 
-def test_without_a_pace_no_entry_waits_for_mates(rig: Rig) -> None:
+def test_without_a_pace_an_entry_waits_but_shortly_for_mates(rig: Rig) -> None:
     photos(rig, 2, alike=True)
     rig.intake._busy = True
+    idle = rig.dispatch.turn()
+    assert idle is not None
+    assert idle.rest is Rest.LINGER
+    rig.clock.advance(MOMENT)
     assert rig.dispatch.turn() is None
     rig.intake._busy = False
 

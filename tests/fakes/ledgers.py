@@ -126,7 +126,7 @@ class Ledger:
         return self.queue.claim([claim], self.tick())[0]
 
     def answer(self, request_id: int, answer: Answer, *receipts: Receipt) -> None:
-        self.queue.settle([Settlement(request_id, answer, receipts, OPEN_GATE)], self.tick())
+        self.queue.settle([Settlement(request_id, answer, receipts)], OPEN_GATE, self.tick())
 
     def store_all(self, request_id: int, *entry_ids: int) -> None:
         """Settle a request: each entry got an image id (its number and 7000)."""

@@ -64,7 +64,7 @@ def test_without_room_there_is_no_start(tmp_path: Path) -> None:
 def keep_answer(ledger: Ledger, request: int, *receipts: Receipt) -> str:
     """Have a request settled while the ledger cannot be written; give what was said."""
     with Store(ledger.path, query_only=True) as blocked, pytest.raises(LedgerError) as raised:
-        Queue(blocked).settle([Settlement(request, STORED, receipts, OPEN_GATE)], ledger.tick())
+        Queue(blocked).settle([Settlement(request, STORED, receipts)], OPEN_GATE, ledger.tick())
     return raised.value.message
 
 

@@ -191,7 +191,7 @@ def test_the_gate_is_kept_with_the_receipts(ledger: Ledger) -> None:
     backlog(ledger, 1)
     request = ledger.claim(1)
     answer, receipts = Answer(Outcome.UNANSWERED), [Receipt(1, State.UNANSWERED, "s")]
-    ledger.queue.settle([Settlement(request, answer, receipts, {"n": 1})], ledger.now)
+    ledger.queue.settle([Settlement(request, answer, receipts)], {"n": 1}, ledger.now)
     assert Queue(ledger.store).gate() == {"n": 1}
     ledger.queue.set_gate({"n": 2})
     assert ledger.queue.gate() == {"n": 2}
@@ -302,13 +302,13 @@ def test_requests_are_settled_all_or_none(ledger: Ledger) -> None:
     backlog(ledger, 1, 2)
     first, second = ledger.claim(1), ledger.claim(2)
     stored = Answer(Outcome.STORED, 200, "0000")
-    good = Settlement(first, stored, [Receipt(1, State.UPLOADED, "id", "71")], {})
+    good = Settlement(first, stored, [Receipt(1, State.UPLOADED, "id", "71")])
     for wrong in ("71", "72"):
         receipts = [Receipt(2, State.UPLOADED, "id", wrong), *([] if wrong == "71" else [Receipt(1, State.READY, "?")])]
         with pytest.raises(SyncdError):
-            ledger.queue.settle([good, Settlement(second, stored, receipts, {})], ledger.tick())
+            ledger.queue.settle([good, Settlement(second, stored, receipts)], {}, ledger.tick())
         assert set(ledger.states().values()) == {State.SENDING}
-    ledger.queue.settle([good], ledger.tick())
+    ledger.queue.settle([good], {}, ledger.tick())
     assert ledger.states() == {1: State.UPLOADED, 2: State.SENDING}
 
 

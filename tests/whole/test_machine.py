@@ -12,10 +12,11 @@ import os
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -69,9 +70,9 @@ class MortalQueue(Queue):
         super().completing(request_id, now)
         self._die("after completing")
 
-    def settle(self, settlements: Sequence[Settlement], now: float) -> None:
+    def settle(self, settlements: Sequence[Settlement], gate: Mapping[str, Any], now: float) -> None:
         self._die("before the settlement")
-        super().settle(settlements, now)
+        super().settle(settlements, gate, now)
         self._die("after the settlement")
 
     def _die(self, point: str) -> None:
