@@ -135,11 +135,15 @@ def write_photos(library: Path, count: int, kilobytes: int = 20) -> None:
         below = library / f"{taken:%Y-%m}"
         below.mkdir(exist_ok=True)
         own = jpeg.replace(written, f"{taken:%Y:%m:%d %H:%M:%S}".encode())
-        filling = b""
-        for _ in range(max(1, (kilobytes * 1000 - len(own)) // 60_000 + 1)):
-            size = min(60_000, max(16, kilobytes * 1000 - len(own) - len(filling) - 4))
-            filling += b"\xff\xfe" + (size + 2).to_bytes(2, "big") + os.urandom(size)
-        (below / f"IMG_{number:06d}.jpg").write_bytes(own[:2] + filling + own[2:])
+        left = kilobytes * 1000 - len(own)
+        # Bit by bit: what this process once had counts as the peak of each process that it starts (getrusage(2)).
+        with (below / f"IMG_{number:06d}.jpg").open("wb") as file:
+            file.write(own[:2])
+            while left > 0:
+                size = max(16, min(60_000, left - 4))
+                file.write(b"\xff\xfe" + (size + 2).to_bytes(2, "big") + os.urandom(size))
+                left -= size + 4
+            file.write(own[2:])
 
 
 def write_config(folder: Path, library: Path) -> Path:
