@@ -58,7 +58,7 @@ class LastResponse(http.client.HTTPResponse):
             while length <= limit and (part := self.read1(_PORTION)):
                 parts.append(part)
                 length += len(part)
-        except (OSError, http.client.HTTPException):
+        except (OSError, http.client.HTTPException, OverflowError):  # the last: a chunk of less than no bytes
             whole = False
         if length > limit:
             return None

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import http.client
 import socket
 import time
@@ -7,6 +8,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 import urllib3
+from hypothesis import given
+from hypothesis import strategies as st
 
 from syncd.upload.answer import LastResponse
 
@@ -122,6 +125,7 @@ def test_what_is_no_answer_is_an_error(raw: bytes, error: type[Exception], arriv
         (b"Transfer-Encoding: chunked\r\n\r\n5\r\n" + JSON[:5], None),
         (b"Transfer-Encoding: chunked\r\n\r\nf\r\n" + JSON + b"\r\nnonsense\r\n", JSON),
         (b"Transfer-Encoding: chunked\r\n\r\nx", None),
+        (b"Transfer-Encoding: chunked\r\n\r\n-1ffffffffffffffffffff\r\n" + JSON, None),
         (b"\r\n" + b" " * LIMIT, b" " * LIMIT),
         (b"\r\n" + b" " * (LIMIT + 1), None),
         (b"Content-Encoding: br\r\n\r\n" + JSON, None),
@@ -129,6 +133,29 @@ def test_what_is_no_answer_is_an_error(raw: bytes, error: type[Exception], arriv
 )
 def test_a_cut_body_is_kept_where_it_may_be_whole(raw: bytes, body: bytes | None, arrived: Arrived) -> None:
     assert arrived(b"HTTP/1.1 200 OK\r\n" + raw).read_body(LIMIT) == body
+
+
+PARTS = st.sampled_from(
+    [b"HTTP/1.1 ", b"200 OK", b"100", b"\r\n", b"\n", b"\r", b": ", b"Content-Length", b"Transfer-Encoding", b"chunked",
+     b"Content-Encoding", b"gzip", b"-1", b"5", b"f", b"ffffffffffffffffffff", b"9" * 5000, b";", b",", b" ", b"\t",
+     JSON]
+)  # fmt: skip
+
+
+@given(st.lists(PARTS | st.binary(max_size=4), max_size=40).map(b"".join))
+def test_whatever_comes_is_an_answer_or_an_error_of_the_network(rest: bytes) -> None:
+    for raw in (rest, b"HTTP/1.1 200 OK\r\n" + rest, WELL_FORMED[4][:47] + rest):
+        here, there = socket.socketpair()
+        with here:
+            here.settimeout(5)
+            with there:
+                there.sendall(raw)
+            response = LastResponse(here)
+            with contextlib.suppress(http.client.HTTPException):
+                response.begin()
+                body = response.read_body(LIMIT)
+                assert body is None or len(body) <= LIMIT
+            response.close()
 
 
 def test_the_whole_answer_has_one_deadline() -> None:
