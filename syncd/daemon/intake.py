@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Final, assert_never
 
 from syncd.daemon.clock import Clock
-from syncd.daemon.reading import Changed, Labeller, Reader, Reading, Stopped, Unreadable, Vanished
+from syncd.daemon.reading import Changed, Labeller, NotRead, Reader, Reading, Started, Stopped, Unreadable, Vanished
 from syncd.daemon.replacements import MOST, Replacements
 from syncd.daemon.voice import Said, Voice
 from syncd.errors import ReachError
@@ -31,6 +31,11 @@ _TOGETHER: Final = 64
 """Sightings that one transaction records."""
 _BYTES_TOGETHER: Final = 16_000_000
 """Bytes of their files: what takes long to read does not keep from the way out what was read before."""
+_AHEAD: Final = 16
+"""Small files that are open and being read: the worker reads the next ones while the first are taken in. So neither
+waits for the other, or has to be woken by it, at every file."""
+_SMALL: Final = 1_000_000
+"""Bytes: a larger file is read alone."""
 _AT_LATEST: Final = 0.5
 """Seconds after which they are recorded anyway."""
 SLOWEST_DISK: Final = 100_000.0
@@ -91,6 +96,8 @@ class Intake:
         self._stop = stop
         self._recorded = recorded
         self._progress = progress
+        self._started: deque[tuple[Started, bool]] = deque()
+        """What is being read, first started first, with whether it is known."""
         self._pending: list[Sighting] = []
         self._pending_bytes = 0
         self._pending_since = 0.0
@@ -123,6 +130,7 @@ class Intake:
         try:
             return self._scan(path)
         finally:
+            self._give_up_started()
             self._busy = self._expects_nothing = False
             self._unhinted.clear()
 
@@ -187,8 +195,9 @@ class Intake:
                 for place in some:
                     self._breathe()
                     if self._stop.is_set():
-                        return
+                        break
                     self._look_at(root, place)
+                self._finish_started()
 
     def look_again(self, place: PlacePath) -> None:
         """Have a file looked at again at the next turn; from any thread."""
@@ -202,11 +211,13 @@ class Intake:
         asked = [self._again.popleft() for _ in range(len(self._again))]
         due = self._settling.due(self._clock.monotonic())
         self.look_at([*(due if most is None else due[-most:]), *asked])
+        self._finish_started()
         self._pending += self._replacements.take_quiet(self._clock.monotonic())
         self._record_pending()
 
     def flush(self) -> None:
         """Record what was read so far, also what was kept back for a moment: no more of it is to come."""
+        self._finish_started()
         self._pending += self._replacements.take()
         self._record_pending()
 
@@ -275,6 +286,7 @@ class Intake:
                 self._voice.say(Said.UNREADABLE, _join(root.path, listing.folder), listing.error)
             self._compare_folder(root, listing)
             self._breathe()
+        self._finish_started()
         return visited, unseen, counts
 
     def _compare_folder(self, root: Root, listing: FolderListing) -> None:
@@ -341,16 +353,45 @@ class Intake:
         if self._replacements.keeps(place, look):
             return
         self._replacements.forget(place)
-        self._progress(look.size / SLOWEST_DISK)
+        self._progress_reading(look.size)
         settled = self._settling.look(place, look, self._clock.now(), self._clock.monotonic())
         if isinstance(settled, Settled):
             self._admit(root, place, look, is_known=is_known)
 
     def _admit(self, root: Root, place: PlacePath, look: Look, *, is_known: bool) -> None:
-        """Read a settled file and have it recorded, unless it changed in between."""
+        """Have a settled file read and recorded, unless it changes in between."""
+        if look.size > _SMALL:
+            self._finish_started()
         if self._pending and self._pending_bytes + look.size > _BYTES_TOGETHER:
             self._record_pending()
-        match self._reading.read(root, place, look):
+        started = self._reading.start(root, place, look)
+        if not isinstance(started, Started):
+            self._conclude(place, started, is_known=is_known)
+            return
+        self._started.append((started, is_known))
+        if look.size > _SMALL or len(self._started) >= _AHEAD:
+            self._finish_started(keep=0 if look.size > _SMALL else _AHEAD // 2)
+
+    def _finish_started(self, keep: int = 0) -> None:
+        """Take in what was started, but for the last ones to `keep`; give it up where nothing is to be taken in."""
+        while len(self._started) > keep:
+            self._progress_reading()
+            started, is_known = self._started.popleft()
+            if self._stop.is_set() or started.place.root in self._held:
+                self._reading.give_up(started)
+            else:
+                self._conclude(started.place, self._reading.finish(started), is_known=is_known)
+
+    def _progress_reading(self, more: int = 0) -> None:
+        """Say within how long all that is started can be read, and so many bytes more."""
+        self._progress((more + sum(started.look.size for started, _ in self._started)) / SLOWEST_DISK)
+
+    def _give_up_started(self) -> None:
+        while self._started:
+            self._reading.give_up(self._started.popleft()[0])
+
+    def _conclude(self, place: PlacePath, read: Sighting | NotRead, *, is_known: bool) -> None:
+        match read:
             case Sighting() as sighting:
                 self._take_in(sighting, is_known=is_known)
             case Vanished():
@@ -390,6 +431,7 @@ class Intake:
         some = list(places)
         if not some:
             return
+        self._finish_started()
         self._record_pending()
         for place in some:
             self._settling.forget(place)

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from syncd.daemon.clock import Clock
 from syncd.errors import NotNowError, ReachError
@@ -21,7 +21,11 @@ _TOMORROW: Final = 24 * 3600.0
 class Reader(Protocol):
     """Reads a photo from an open file; the extraction worker stands behind it."""
 
-    def extract(self, fd: int, *, stop: Callable[[], bool] | None = None) -> Photo:
+    def begin(self, fd: int) -> Any:
+        """Begin to read, while other things are done; what is begun is extracted in the same order."""
+        ...
+
+    def extract(self, fd: int, *, begun: Any = None, stop: Callable[[], bool] | None = None) -> Photo:
         """Give digests, type, fitness and capture; raises OSError where the file cannot be read."""
         ...
 
@@ -65,6 +69,19 @@ class Stopped:
 NotRead = Vanished | Unreadable | Changed | Stopped
 
 
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A file that is open and being read. It is to be finished, or given up."""
+
+    place: PlacePath
+    look: Look
+    """How it looked when it had settled."""
+    fd: int
+    opened: Look
+    begun: Any
+    """What the reader knows it by."""
+
+
 class Reading:
     """Opens a photo below its root, has it read, and judges it by the rules and settings of this moment."""
 
@@ -77,16 +94,25 @@ class Reading:
         self._clock = clock
         self._stop = stop
 
-    def read(self, root: Root, place: PlacePath, look: Look) -> Sighting | NotRead:
-        """Read a file that looked like this when it had settled."""
+    def start(self, root: Root, place: PlacePath, look: Look) -> Started | Vanished | Unreadable:
+        """Open a file that looked like this when it had settled, and begin to read it."""
         try:
             fd, opened = root.open_photo(place)
         except FileNotFoundError:
             return Vanished()
         except ReachError as error:
             return Unreadable(error.message)
+        return Started(place, look, fd, opened, self._reader.begin(fd))
+
+    def give_up(self, started: Started) -> None:
+        """Close a file without waiting for what is in it."""
+        os.close(started.fd)
+
+    def finish(self, started: Started) -> Sighting | NotRead:
+        """Give what was read. Those that were started first are finished first."""
+        fd, opened, look = started.fd, started.opened, started.look
         try:
-            photo = self._reader.extract(fd, stop=self._stop)
+            photo = self._reader.extract(fd, begun=started.begun, stop=self._stop)
             after = os.fstat(fd)
         except NotNowError:
             return Stopped()
@@ -97,7 +123,7 @@ class Reading:
         read = Look(after.st_size, after.st_mtime_ns, after.st_ctime_ns, after.st_ino, after.st_dev)
         if not opened == read == look or photo.size != read.size:
             return Changed(read)
-        return self._sighting(place, look, photo)
+        return self._sighting(started.place, look, photo)
 
     def _sighting(self, place: PlacePath, look: Look, photo: Photo) -> Sighting:
         labels = self._rules.labels(place, photo.capture)

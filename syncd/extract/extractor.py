@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
@@ -28,6 +29,13 @@ class Limits:
     """Bytes of address space of the worker."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Begun:
+    """A file that a worker was asked for. Each is another, whatever it holds."""
+
+    worker: WorkerProcess
+
+
 class Extractor:
     """Reads photos through a worker process that is started when needed and serves many files.
 
@@ -48,6 +56,8 @@ class Extractor:
         self._monotonic = monotonic
         self._program = tuple(program)
         self._worker: WorkerProcess | None = None
+        self._begun: deque[Begun] = deque()
+        """What the present worker was asked for and has not been taken from it, in its order."""
         self._used_at = monotonic()
 
     def __enter__(self) -> Self:
@@ -63,8 +73,22 @@ class Extractor:
         """The process id of the worker, where one is running."""
         return self._worker.pid if self._worker else None
 
-    def extract(self, fd: int, *, stop: Callable[[], bool] | None = None) -> Photo:
-        """Read an open regular file from its start, whatever its offset.
+    def begin(self, fd: int) -> Begun | None:
+        """Have the worker read a file while other things are done; `extract` then takes what it found.
+
+        What is begun is to be extracted in the same order, from the same descriptor. None: it cannot be begun, and
+        `extract` will do it all.
+        """
+        try:
+            begun = Begun(self._ready())
+            begun.worker.ask(Task.EXTRACT, fd)
+        except (LostError, WorkerError):
+            return None  # the same will come out of `extract`, which knows what to do
+        self._begun.append(begun)
+        return begun
+
+    def extract(self, fd: int, *, begun: Begun | None = None, stop: Callable[[], bool] | None = None) -> Photo:
+        """Read an open regular file from its start, whatever its offset; or take what was begun with it.
 
         Metadata that cannot be parsed within the limits is left out, with the reason in `capture.dropped`. Raises
         OSError where the file cannot be read, WorkerError where no worker can be had, NotNowError once `stop` says so.
@@ -74,7 +98,7 @@ class Extractor:
         reasons: list[str] = []
         for task in tasks:
             try:
-                photo = self._attempt(fd, task, stop)
+                photo = self._attempt(fd, task, begun, stop)
             except LostError as lost:
                 self.close()
                 reasons.append(str(lost))
@@ -98,19 +122,35 @@ class Extractor:
     def close(self) -> None:
         """End the worker. The extractor stays usable: the next file starts another."""
         worker, self._worker = self._worker, None
+        self._begun.clear()
         if worker:
             worker.end()
 
-    def _attempt(self, fd: int, task: Task, stop: Callable[[], bool] | None) -> Photo:
-        """Ask once. Raises LostError where the worker is lost before it knows what the bytes are."""
+    def _ready(self) -> WorkerProcess:
         if self._worker is None:
             self._worker = WorkerProcess(self._program, self._limits.memory_limit)
-        self._worker.ask(task, fd)
-        found = _believe(decode_fingerprint, self._worker.receive(seconds=None, stop=stop))
+        return self._worker
+
+    def _asked(self, fd: int, task: Task, begun: Begun | None) -> WorkerProcess:
+        """Give the worker whose next answer is that of a file: it was begun, or is asked for now."""
+        if begun is not None and self._begun and self._begun[0] is begun:
+            self._begun.popleft()
+            return begun.worker
+        if self._begun:
+            # Something that was begun was given up: its answers must not be taken for those of another file.
+            self.close()
+        worker = self._ready()
+        worker.ask(task, fd)
+        return worker
+
+    def _attempt(self, fd: int, task: Task, begun: Begun | None, stop: Callable[[], bool] | None) -> Photo:
+        """Ask once. Raises LostError where the worker is lost before it knows what the bytes are."""
+        worker = self._asked(fd, task, begun)
+        found = _believe(decode_fingerprint, worker.receive(seconds=None, stop=stop))
         if isinstance(found, Unreadable):
             raise OSError(found.errno, found.message)
         try:
-            answer = self._worker.receive(seconds=self._limits.time_limit, stop=stop)
+            answer = worker.receive(seconds=self._limits.time_limit, stop=stop)
             return _photo(found, _believe(decode_capture, answer))
         except TimeoutError:
             reason = f"the parser ran out of time ({self._limits.time_limit:g} s)"

@@ -13,6 +13,7 @@ import pytest
 
 from syncd.daemon.reading import order_at
 from syncd.daemon.voice import Said
+from syncd.errors import WorkerError
 from syncd.ledger.reports import set_aside, status
 from syncd.ledger.sightings import Recorded
 from syncd.lifecycle import State
@@ -294,6 +295,46 @@ def test_after_a_halt_nothing_more_is_read_and_the_scan_is_not_taken_for_whole(r
     assert rig.intake.scan(bytes(rig.root)) is None
     assert rig.reader.reads == 0
     assert not rig.pipeline.territory.roots()[0].scanned_before
+
+
+def test_a_halt_in_the_middle_gives_up_what_is_open_and_the_next_scan_finds_it(rig: Rig) -> None:
+    for number in range(40):
+        rig.write(f"{number}.jpg", photo_bytes(str(number)))
+    rig.reader.meanwhile = rig.intake.halt
+    before = os.listdir("/proc/self/fd")  # noqa: PTH208 - names are enough
+    assert rig.intake.scan(bytes(rig.root)) is None
+    assert len(os.listdir("/proc/self/fd")) == len(before)  # noqa: PTH208 - names are enough
+    assert rig.reader.reads == 1
+    rig.reader.meanwhile = None
+    rig.restart()
+    rig.scan()
+    assert len(rig.states()) == 40
+
+
+def test_a_reader_that_fails_leaves_nothing_open(rig: Rig) -> None:
+    for number in range(5):
+        rig.write(f"{number}.jpg", photo_bytes(str(number)))
+    rig.reader.meanwhile = none_can_be_had
+    before = os.listdir("/proc/self/fd")  # noqa: PTH208 - names are enough
+    with pytest.raises(WorkerError):
+        rig.scan()
+    assert len(os.listdir("/proc/self/fd")) == len(before)  # noqa: PTH208 - names are enough
+
+
+def none_can_be_had() -> None:
+    raise WorkerError("no worker can be had")
+
+
+def test_a_photo_that_moved_is_seen_at_its_new_place_before_it_is_gone_from_the_old_one(rig: Rig) -> None:
+    rig.write("b/old.jpg", photo_bytes("a")).parent.joinpath("stays.jpg").write_bytes(photo_bytes("b"))
+    rig.scan()
+    (rig.root / "a").mkdir()
+    (rig.root / "b" / "old.jpg").rename(rig.root / "a" / "new.jpg")
+    rig.clock.advance(10.0)
+    rig.voice.said.clear()
+    rig.scan()
+    assert [said for said, *_ in rig.voice.said if said in {Said.KNOWN, Said.GONE}] == [Said.KNOWN, Said.GONE]
+    assert set(rig.states()) == {"a/new.jpg", "b/stays.jpg"}
 
 
 def test_what_was_read_is_recorded_together_and_the_way_out_is_woken(rig: Rig) -> None:

@@ -9,7 +9,8 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -94,6 +95,55 @@ def test_the_offset_of_the_descriptor_does_not_matter(extractor: Extractor, tmp_
     with path.open("rb") as file:
         file.seek(0, os.SEEK_END)
         assert extractor.extract(file.fileno()).digest == digest(path)
+
+
+@contextmanager
+def opened(paths: Sequence[Path]) -> Iterator[list[int]]:
+    fds = [os.open(path, os.O_RDONLY) for path in paths]
+    yield fds
+    for fd in fds:
+        os.close(fd)
+
+
+def test_what_is_begun_is_taken_in_its_order(extractor: Extractor, tmp_path: Path) -> None:
+    paths = [written(tmp_path, f"number {number}") for number in range(20)]
+    with opened(paths) as fds:
+        begun = [extractor.begin(fd) for fd in fds]
+        assert [extractor.extract(fd, begun=one).digest for fd, one in zip(fds, begun, strict=True)] == [
+            digest(path) for path in paths
+        ]
+
+
+def test_what_was_begun_and_given_up_is_never_taken_for_another_file(extractor: Extractor, tmp_path: Path) -> None:
+    paths = [written(tmp_path, name) for name in ("first", "given up", "third", "not begun")]
+    with opened(paths) as fds:
+        first, _, third = (extractor.begin(fd) for fd in fds[:3])
+        assert extractor.extract(fds[0], begun=first).digest == digest(paths[0])
+        assert extractor.extract(fds[2], begun=third).digest == digest(paths[2])
+        extractor.begin(fds[1])
+        assert extractor.extract(fds[3]).digest == digest(paths[3])
+        assert extractor.extract(fds[3]).digest == digest(paths[3])
+
+
+@pytest.mark.parametrize("first", ["HANG", "ABORT"])
+def test_e1_what_was_begun_behind_a_file_that_kills_the_worker_is_read_all_the_same(
+    first: str, hostile: Extractor, tmp_path: Path
+) -> None:
+    paths = [written(tmp_path, name) for name in ("before", first, "behind", "last")]
+    with opened(paths) as fds:
+        begun = [hostile.begin(fd) for fd in fds]
+        photos = [hostile.extract(fd, begun=one) for fd, one in zip(fds, begun, strict=True)]
+    assert [photo.digest for photo in photos] == [digest(path) for path in paths]
+    assert [bool(photo.capture.dropped) for photo in photos] == [False, True, False, False], "it alone is blamed"
+
+
+def test_what_cannot_be_read_does_not_disturb_what_was_begun_behind_it(extractor: Extractor, tmp_path: Path) -> None:
+    paths = [tmp_path, written(tmp_path, "behind")]
+    with opened(paths) as fds:
+        begun = [extractor.begin(fd) for fd in fds]
+        with pytest.raises(OSError, match="not a regular file"):
+            extractor.extract(fds[0], begun=begun[0])
+        assert extractor.extract(fds[1], begun=begun[1]).digest == digest(paths[1])
 
 
 @pytest.mark.parametrize("first", ["HANG", "ABORT", "EXIT", "FLOOD", "NONSENSE"])

@@ -33,7 +33,10 @@ class FakeReader:
         self.reads = 0
         self.retired = 0
 
-    def extract(self, fd: int, *, stop: Callable[[], bool] | None = None) -> Photo:
+    def begin(self, fd: int) -> None:
+        pass
+
+    def extract(self, fd: int, *, begun: object = None, stop: Callable[[], bool] | None = None) -> Photo:
         if stop is not None and stop():
             raise NotNowError("stopped")
         self.reads += 1
