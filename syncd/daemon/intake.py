@@ -335,6 +335,8 @@ class Intake:
             return
         try:
             look = root.look(place)
+            if look is None and self._finish_started():
+                look = root.look(place)
         except ReachError as error:
             self._put_unreadable(place, error.message)
             return
@@ -365,6 +367,8 @@ class Intake:
         if self._pending and self._pending_bytes + look.size > _BYTES_TOGETHER:
             self._record_pending()
         started = self._reading.start(root, place, look)
+        if isinstance(started, Vanished) and self._finish_started():
+            started = self._reading.start(root, place, look)
         if not isinstance(started, Started):
             self._conclude(place, started, is_known=is_known)
             return
@@ -372,8 +376,13 @@ class Intake:
         if look.size > _SMALL or len(self._started) >= _AHEAD:
             self._finish_started(keep=0 if look.size > _SMALL else _AHEAD // 2)
 
-    def _finish_started(self, keep: int = 0) -> None:
-        """Take in what was started, but for the last ones to `keep`; give it up where nothing is to be taken in."""
+    def _finish_started(self, keep: int = 0) -> bool:
+        """Take in what was started, but for the last ones to `keep`; give it up where nothing is to be taken in.
+
+        Tell whether there was any: then time has passed. A place is gone only if it is not there once all that may
+        be there instead is taken in.
+        """
+        some = len(self._started) > keep
         while len(self._started) > keep:
             self._progress_reading()
             started, is_known = self._started.popleft()
@@ -381,6 +390,7 @@ class Intake:
                 self._reading.give_up(started)
             else:
                 self._conclude(started.place, self._reading.finish(started), is_known=is_known)
+        return some
 
     def _progress_reading(self, more: int = 0) -> None:
         """Say within how long all that is started can be read, and so many bytes more."""
@@ -431,7 +441,6 @@ class Intake:
         some = list(places)
         if not some:
             return
-        self._finish_started()
         self._record_pending()
         for place in some:
             self._settling.forget(place)
@@ -442,8 +451,12 @@ class Intake:
 
     def _gone_unless_there(self, root: Root, places: Iterable[PlacePath]) -> None:
         """Mark as gone what a walk did not list, but not what came after the walk had passed."""
-        gone = []
-        for place in places:
+        some, gone = list(places), []
+        if some:
+            self._finish_started()
+        if self._stop.is_set() or root.path in self._held:
+            return  # what was started may be where it is now, and was given up
+        for place in some:
             if self._is_there(root, place):
                 self._again.append(place)
             else:
