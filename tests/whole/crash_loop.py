@@ -148,7 +148,14 @@ def recovery(stage: Stage) -> None:
     stage.program.photo("b.jpg")
 
 
-SCENES: Final[dict[str, Callable[[Stage], None]]] = {"first": first, "recovery": recovery}
+def together(stage: Stage) -> None:
+    """Several requests are claimed, noted and settled in one transaction; their order differs from run to run."""
+    stage.program.write_config(upload={"lookup_after": "1ms", "in_flight": 3})
+    for number in range(5):
+        stage.program.photo(f"{number}.jpg")
+
+
+SCENES: Final[dict[str, Callable[[Stage], None]]] = {"first": first, "recovery": recovery, "together": together}
 
 
 def prepared(folder: Path, server: FaultServer, scene: str) -> Stage:
