@@ -5,6 +5,7 @@
     rescan       a rescan inside the running daemon, asked for as `sync` beside it does, beside `find -printf`
     first-run    the first `sync` of --files photos of --kilobytes, pace off, beside the naive loop (naive.py)
     large        the same, beside what the machine can do at all (limit.py)
+    among        the first `sync` of --files new photos, where --known others are in the ledger already
     growth       the second `sync` for 1,000 to --files files: CPU, peak memory, bytes of ledger
 
 The two commands run in turn; what is quoted are medians, and the ratio pair by pair. CPU is user and system time of the
@@ -158,7 +159,7 @@ key_file = "{folder}/key"
 url = "sqlite:///{folder}/ledger.db"
 [upload]
 pace = "off"
-in_flight = 4
+in_flight = 8
 [watch]
 settle = "0s"
 [[folder]]
@@ -218,6 +219,26 @@ def rescan(folder: Path, given: argparse.Namespace) -> None:
         running.end()
 
 
+def among(folder: Path, given: argparse.Namespace) -> None:
+    """A first run of new photos in a library of which --known files are in the ledger already."""
+    import known_ledger
+
+    library = folder / "library"
+    known_ledger.make_bare(library, given.known)
+    known_ledger.write(library, folder / "ledger.db")
+    write_photos(library / "new", given.files, given.kilobytes)
+    config = write_config(folder, library)
+    service = subprocess.Popen([sys.executable, str(HERE / "service.py"), "--port", str(PORT)])
+    time.sleep(1)
+    try:
+        one = run([*SYNCD, "--config", str(config), "sync"], watched=True)
+        other = run(["find", str(library), "-printf", "%s %T@ %C@ %i %p\n"])
+        told(f"{given.files} new photos among {given.known} known ones", [one], "find -printf", [other])
+    finally:
+        service.terminate()
+        service.wait()
+
+
 def first_run(folder: Path, given: argparse.Namespace) -> None:
     library, state = folder / "library", folder / "state"
     state.mkdir()
@@ -264,8 +285,9 @@ def growth(folder: Path, given: argparse.Namespace) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["start", "nothing-new", "rescan", "first-run", "large", "growth"])
+    parser.add_argument("what", choices=["start", "nothing-new", "rescan", "first-run", "large", "among", "growth"])
     parser.add_argument("--files", type=int, default=100_000)
+    parser.add_argument("--known", type=int, default=1_000_000)
     parser.add_argument("--kilobytes", type=int, default=20)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--out")
@@ -277,6 +299,7 @@ if __name__ == "__main__":
         "rescan": rescan,
         "first-run": first_run,
         "large": first_run,
+        "among": among,
         "growth": growth,
     }[arguments.what]
     with tempfile.TemporaryDirectory(prefix="syncd-bench-") as temporary:
