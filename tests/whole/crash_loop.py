@@ -127,9 +127,9 @@ class Stage:
 
 
 def first(stage: Stage) -> None:
-    """No ledger yet: it is made and migrated, the library scanned, everything sent."""
-    original = stage.program.photo("a.jpg")
-    stage.program.photo("trip/b.jpg")
+    """No ledger yet: it is made and migrated, the library scanned, everything sent, in more than one piece each."""
+    original = stage.program.photo("a.jpg", padding=200_000)
+    stage.program.photo("trip/b.jpg", padding=200_000)
     shutil.copy2(original, stage.program.library / "copy of a.jpg")
 
 
