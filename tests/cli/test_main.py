@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from syncd.cli.main import application, command_in, hoist, main
+from syncd.cli.main import application, command_in, hoist, main, run
 from syncd.cli.table import COMMANDS, GROUPS
 from syncd.ledger.migrate import open_ledger
 
@@ -93,6 +94,17 @@ def test_a_sync_that_finds_nothing_new_imports_nothing_that_is_slow(tmp_path: Pa
 
 def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--version"]) == 0
+    assert capsys.readouterr().out.startswith("syncd ")
+
+
+def test_at_the_end_nobody_looks_for_garbage(capsys: pytest.CaptureFixture[str]) -> None:
+    try:
+        with pytest.raises(SystemExit) as ended:
+            run(["--version"])
+        assert gc.get_freeze_count() > 1000
+    finally:
+        gc.unfreeze()
+    assert ended.value.code == 0
     assert capsys.readouterr().out.startswith("syncd ")
 
 
