@@ -48,9 +48,9 @@ class PlainVoice:
         level = logging.DEBUG if self._quiet else level
         if not log.isEnabledFor(level):
             return
-        where = path_text(path) if path is not None else None
-        told = {"syncd": {"event": str(said), "path": where, "detail": printable(detail)}}
-        log.log(level, "%s", line(said, path, detail), extra=told)
+        where, shown = path_text(path) if path is not None else None, printable(detail)
+        told = {"syncd": {"event": said.value, "path": where, "detail": shown}}
+        log.log(level, "%s", _line(said, where, shown), extra=told)
 
 
 class BarVoice:
@@ -118,5 +118,8 @@ class BarVoice:
 
 def line(said: Said, path: bytes | None, detail: str) -> str:
     """Write what happened as one line that is safe on any terminal."""
-    where = f" {path_text(path)}" if path is not None else ""
-    return f"{said}{where}{': ' if detail else ''}{printable(detail)}"
+    return _line(said, path_text(path) if path is not None else None, printable(detail))
+
+
+def _line(said: Said, where: str | None, shown: str) -> str:
+    return f"{said.value}{f' {where}' if where is not None else ''}{': ' if shown else ''}{shown}"
