@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from syncd.cli.output import moment
-from syncd.daemon.clock import local_midnight, next_local_midnight
-from syncd.daemon.windows import shut
+from syncd.daemon.clock import local_midnight
+from syncd.daemon.rest import Rest
+from syncd.daemon.windows import shut, spells
 from syncd.figures import amount, size
 from syncd.ledger import outlook
 from syncd.ledger.outlook import Outlook
@@ -18,7 +20,7 @@ from syncd.ledger.store import Store, fact
 from syncd.ledger.wishes import Wishes
 from syncd.printable import printable
 from syncd.rules import Rules, union
-from syncd.settings import Clock, Settings
+from syncd.settings import Clock, Hours, Settings
 from syncd.toml import duration_text
 from syncd.upload.batches import wish
 from syncd.upload.forecast import Rate, RequestCount, Sent, Waiting, observed_interval
@@ -45,12 +47,22 @@ class Course:
     """What a person or the hours say, where nothing leaves at the moment."""
     not_before: float = 0.0
     """When the gate lets the next request leave, where it makes it wait: the service said so, or does not answer."""
+    hours: Sequence[Hours] = ()
+    """When uploads may leave; none: at any time."""
+    bandwidth: int | None = None
+    """Bytes a second, at most."""
+    held: bool = False
+    """A person has paused the uploads."""
 
-    def done_at(self, photos: int, requests: int) -> float | None:
-        """Tell when it is done; None where nobody can know."""
-        if self.rate is None or self.paused is not None or self.waiting:
+    def done_at(self, photos: int, requests: int, total: int) -> float | None:
+        """Tell when it is done; None where nobody can know. `total`: bytes."""
+        if self.rate is None or self.paused is not None or self.held:
             return None
-        return done(photos, requests, self.rate, max(self.now, self.not_before), next_local_midnight)
+        slowest = total / self.bandwidth / requests if self.bandwidth and requests else 0.0
+        rate = replace(self.rate, interval=max(self.rate.interval, slowest))
+        begin = max(self.now, self.not_before)
+        at = done(photos, requests, rate, begin, spells(self.hours, begin))
+        return at if math.isfinite(at) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +94,8 @@ def course(settings: Settings, store: Store, now: float) -> Course:
     interval = max(allowed, seen or 0.0)
     budget = settings.upload.daily_uploads
     left = max(0, budget - outlook.sent_since(store, local_midnight(now))) if budget else 0
-    rate = Rate(interval, budget, left) if interval or budget else None
+    known = interval or budget or settings.upload.bandwidth
+    rate = Rate(interval, budget, left) if known else None
     closed = shut(settings.upload.hours, Wishes(store).person_pause(), now, metered=False)
     return Course(
         rate,
@@ -91,6 +104,9 @@ def course(settings: Settings, store: Store, now: float) -> Course:
         now,
         closed.detail if closed is not None else "",
         gate.not_before,
+        settings.upload.hours,
+        settings.upload.bandwidth,
+        closed is not None and closed.rest is Rest.BY_A_PERSON,
     )
 
 
@@ -99,7 +115,7 @@ def done_at(settings: Settings, store: Store) -> float | None:
     counted = outlook.estimate(store, settings.upload.batch_files)
     if not counted.photos:
         return None
-    return course(settings, store, time.time()).done_at(counted.photos, counted.requests)
+    return course(settings, store, time.time()).done_at(counted.photos, counted.requests, counted.bytes)
 
 
 def forecast(settings: Settings, store: Store) -> tuple[str | None, dict[str, Any]]:
@@ -107,11 +123,12 @@ def forecast(settings: Settings, store: Store) -> tuple[str | None, dict[str, An
     counted = outlook.estimate(store, settings.upload.batch_files)
     how_fast = course(settings, store, time.time())
     line = forecast_line(counted.photos, counted.requests, counted.bytes, how_fast, about=True)
+    at = how_fast.done_at(counted.photos, counted.requests, counted.bytes)
     fields = {
         "photos": counted.photos,
         "bytes": counted.bytes,
         "requests": counted.requests,
-        "done_at": moment(how_fast.done_at(counted.photos, counted.requests)) if counted.photos else None,
+        "done_at": moment(at) if counted.photos else None,
     }
     return line if counted.photos else None, fields
 
@@ -130,7 +147,11 @@ def planned(settings: Settings, store: Store, *, tolerances: Sequence[Tolerance]
         total += waiting.size
         for count in counts.values():
             count.add(waiting)
-    variants = {each: _variant(each, photos, count.total(), how_fast) for each, count in counts.items()}
+    variants = {
+        each: Variant(each, requests, how_fast.done_at(photos, requests, total))
+        for each, count in counts.items()
+        for requests in (count.total(),)
+    }
     now = variants.pop(own)
     return Planned(photos, total, now, tuple(_that_save(now, variants.values())), how_fast)
 
@@ -175,14 +196,17 @@ def forecast_line(photos: int, requests: int, total: int, how_fast: Course, *, a
     owed = f"{amount(photos, 'photo')}, {many}, {size(total)}"
     if how_fast.paused is not None:
         return f"{owed}: paused, {printable(how_fast.paused)}"
+    done = how_fast.done_at(photos, requests, total)
     if how_fast.waiting:
-        return f"{owed}: {how_fast.waiting}"
-    done = how_fast.done_at(photos, requests)
+        return f"{owed}: {how_fast.waiting}{f'; done {when(done, how_fast.now)}' if done is not None else ''}"
     if done is None or how_fast.rate is None:
         return f"{owed}: no pace is set, and too little was sent yet to tell when that is done"
     budget = f", {how_fast.rate.budget:,} photos a day" if how_fast.rate.budget else ""
+    ceiling = f", {size(how_fast.bandwidth)}/s at most" if how_fast.bandwidth else ""
+    hours = ", in the hours for uploads" if how_fast.hours else ""
     observed = " as observed" if how_fast.observed else ""
-    return f"{owed}: done {when(done, how_fast.now)} at {pace_words(how_fast.rate.interval)}{observed}{budget}"
+    how = f"{pace_words(how_fast.rate.interval)}{observed}{budget}{ceiling}{hours}"
+    return f"{owed}: done {when(done, how_fast.now)} at {how}"
 
 
 def pace_words(interval: float) -> str:
@@ -223,10 +247,6 @@ def _waiting(settings: Settings, store: Store) -> Iterator[Waiting]:
 def _labels(rules: Rules, owed: Outlook) -> list[Any]:
     found = [rules.labels(place, owed.capture) for place in owed.places]
     return [its for its in found if its.skipped is None and (not owed.namespace or its.namespace == owed.namespace)]
-
-
-def _variant(tolerance: Tolerance, photos: int, requests: int, how_fast: Course) -> Variant:
-    return Variant(tolerance, requests, how_fast.done_at(photos, requests))
 
 
 def _that_save(now: Variant, others: Iterable[Variant]) -> Iterator[Variant]:

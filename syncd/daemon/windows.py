@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import count
 from typing import Final
 
 from syncd.daemon.rest import Idle, Rest
 from syncd.figures import clock_time
 from syncd.ledger.wishes import PersonPause
 from syncd.settings import Hours, OnMetered, UploadSettings
+from syncd.upload.forecast import Spell
 
 _ASK_EVERY: Final = 0.1
 """Seconds between two looks for a person's pause: a fast queue must not ask before each request."""
 _MINUTE: Final = 60.0
+_DAY: Final = 24 * 60
+"""Minutes."""
 _LONGEST_GAP: Final = 180
 """Minutes that a change of the clock can take out of a day, and more."""
 
@@ -65,6 +69,43 @@ def is_open(hours: Sequence[Hours], now: float) -> bool:
         span.begin <= minute < span.end if span.begin < span.end else minute >= span.begin or minute < span.end
         for span in hours
     )
+
+
+def spells(hours: Sequence[Hours], now: float) -> Iterator[Spell]:
+    """Give the times in which requests may leave, from now on and for ever; without hours whole days."""
+    day = time.localtime(now)
+    for days in count():
+        midnight, next_midnight = (
+            time.mktime((day.tm_year, day.tm_mon, day.tm_mday + after, 0, 0, 0, 0, 0, -1)) for after in (days, days + 1)
+        )
+        new_day = days > 0
+        for begin, end in _spans(hours):
+            opens, closes = (
+                time.mktime((day.tm_year, day.tm_mon, day.tm_mday + days, 0, minute, 0, 0, 0, -1))
+                for minute in (begin, end)
+            )
+            opens, closes = max(opens, midnight, now), min(closes, next_midnight)
+            if opens < closes:
+                yield Spell(opens, closes, new_day)
+                new_day = False
+
+
+def _spans(hours: Sequence[Hours]) -> list[tuple[int, int]]:
+    """Give the minutes of a day in which it is open, as spans that neither meet nor go past midnight."""
+    if not hours:
+        return [(0, _DAY)]
+    cut = [span for each in hours for span in _within_a_day(each)]
+    joined: list[tuple[int, int]] = []
+    for begin, end in sorted(cut):
+        if joined and begin <= joined[-1][1]:
+            joined[-1] = (joined[-1][0], max(end, joined[-1][1]))
+        else:
+            joined.append((begin, end))
+    return joined
+
+
+def _within_a_day(span: Hours) -> list[tuple[int, int]]:
+    return [(span.begin, span.end)] if span.begin < span.end else [(0, span.end), (span.begin, _DAY)]
 
 
 def next_opening(hours: Sequence[Hours], now: float) -> float:

@@ -6,9 +6,9 @@ The photos come as a stream, latest capture first, so that a library of a millio
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Final
 
 from syncd.model import Position
@@ -20,8 +20,7 @@ LONGEST_GAP: Final = 15 * 60.0
 """Seconds. What took longer was a pause, and says nothing about the pace."""
 _TOGETHER: Final = 100
 """Requests' worth of files that are planned at once."""
-_MOST_DAYS: Final = 4000
-_DAY: Final = 24 * 3600.0
+_MOST_SPELLS: Final = 4000
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,18 +111,31 @@ class Rate:
     left_today: int = 0
 
 
-def done_at(photos: int, requests: int, rate: Rate, now: float, next_midnight: Callable[[float], float]) -> float:
-    """Tell when the last of so many photos in so many requests leaves, in seconds since the epoch."""
+@dataclass(frozen=True, slots=True)
+class Spell:
+    """A time in which requests may leave, within one day: in seconds since the epoch."""
+
+    begin: float
+    end: float
+    new_day: bool = False
+    """The budget of the day begins anew with it."""
+
+
+def done_at(photos: int, requests: int, rate: Rate, now: float, spells: Iterable[Spell]) -> float:
+    """Tell when the last of so many photos in so many requests leaves, in seconds since the epoch.
+
+    `spells` from now on, in their order. Where they are not enough, it goes on as in those that there are.
+    """
     if not photos:
         return now
     each = requests * rate.interval / photos
-    if not rate.budget:
-        return now + photos * each
-    at, left, may_leave = now, float(photos), float(rate.left_today)
-    for _ in range(_MOST_DAYS):
-        midnight = next_midnight(at)
-        today = min(may_leave, (midnight - at) / each if each else math.inf)
-        if left <= today:
-            return at + left * each
-        at, left, may_leave = midnight, left - today, float(rate.budget)
-    return at + left / min(rate.budget, _DAY / each if each else math.inf) * _DAY
+    left, may_leave = float(photos), float(rate.left_today) if rate.budget else math.inf
+    end = now
+    for spell in islice(spells, _MOST_SPELLS):
+        if spell.new_day and rate.budget:
+            may_leave = float(rate.budget)
+        leaving = min(may_leave, (spell.end - spell.begin) / each if each else math.inf)
+        if left <= leaving:
+            return spell.begin + left * each
+        left, may_leave, end = left - leaving, may_leave - leaving, spell.end
+    return end + left * (end - now) / (photos - left) if left < photos else math.inf

@@ -143,8 +143,23 @@ def test_a_person_and_the_hours_say_until_when_nothing_is_done(ledger: Ledger) -
     at_night = replace(settings(), upload=UploadSettings(hours=(closed,)))
     line, fields = forecast(at_night, ledger.store)
     assert line is not None
-    assert "as [upload] hours says" in line
-    assert fields["done_at"] is None
+    assert "as [upload] hours says; done t" in line
+    opens = datetime.now().replace(minute=0, second=0, microsecond=0) + timedelta(hours=2)  # noqa: DTZ005 -- local
+    done = datetime.fromisoformat(fields["done_at"]).timestamp()
+    assert opens.timestamp() < done < opens.timestamp() + 10
+    always = (Hours(0, 60), Hours(60, 0))
+    line, _ = forecast(replace(settings(), upload=UploadSettings(hours=always)), ledger.store)
+    assert line is not None
+    assert line.endswith(" at 1/s, in the hours for uploads")
+
+
+def test_what_the_line_may_carry_is_a_part_of_it(ledger: Ledger) -> None:
+    see(ledger, 3, 20.0)
+    began = time.time()
+    line, fields = forecast(settings(bandwidth=10_000), ledger.store)
+    assert line is not None
+    assert line.endswith(" at 1/s, 10.0 KB/s at most")
+    assert datetime.fromisoformat(fields["done_at"]).timestamp() - began == pytest.approx(3 * 10**6 / 10_000, abs=5)
 
 
 def test_without_a_pace_nobody_knows_before_something_left(ledger: Ledger) -> None:

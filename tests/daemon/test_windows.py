@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
+from itertools import islice
 
 import pytest
 
 from syncd.daemon.rest import Rest
-from syncd.daemon.windows import Windows, is_open, next_opening, shut
+from syncd.daemon.windows import Windows, is_open, next_opening, shut, spells
 from syncd.ledger.wishes import PersonPause
 from syncd.settings import Hours, OnMetered, UploadSettings
 from tests.fakes.clock import FakeClock
@@ -148,3 +149,31 @@ def test_a_pause_is_looked_for_now_and_then_and_the_network_only_where_it_is_wan
     found = waiting.shut(clock.now())
     assert found is not None
     assert found.rest is Rest.METERED
+
+
+def opened(hours: tuple[Hours, ...], now: float, many: int) -> list[tuple[float, float, bool]]:
+    return [(each.begin, each.end, each.new_day) for each in islice(spells(hours, now), many)]
+
+
+def test_without_hours_each_day_is_a_spell() -> None:
+    assert opened((), at(6, 1, 9), 2) == [(at(6, 1, 9), at(6, 2, 0), False), (at(6, 2, 0), at(6, 3, 0), True)]
+
+
+def test_a_night_is_cut_at_midnight_where_a_new_budget_begins() -> None:
+    assert opened((NIGHT, NOON), at(6, 1, 6), 5) == [
+        (at(6, 1, 6), at(6, 1, 7), False),
+        (at(6, 1, 12), at(6, 1, 13, 30), False),
+        (at(6, 1, 22), at(6, 2, 0), False),
+        (at(6, 2, 0), at(6, 2, 7), True),
+        (at(6, 2, 12), at(6, 2, 13, 30), False),
+    ]
+    assert opened((NIGHT,), at(6, 1, 23), 1) == [(at(6, 1, 23), at(6, 2, 0), False)]
+
+
+def test_spans_that_meet_are_one() -> None:
+    hours = (Hours(9 * 60, 12 * 60), Hours(11 * 60, 13 * 60), Hours(13 * 60, 14 * 60))
+    assert opened(hours, at(6, 1, 0), 1) == [(at(6, 1, 9), at(6, 1, 14), False)]
+
+
+def test_a_span_that_the_clock_jumps_over_is_no_spell() -> None:
+    assert opened((SMALL_HOURS,), at(3, 29, 0), 1)[0][0] >= at(3, 29, 3)

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from itertools import count as count_from
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from syncd.model import Position
-from syncd.upload.forecast import Rate, RequestCount, Sent, Waiting, done_at, observed_interval
+from syncd.upload.forecast import Rate, RequestCount, Sent, Spell, Waiting, done_at, observed_interval
 from syncd.upload.packing import EXACT, Limits, Parcel, Tolerance, plan
 
 LIMITS = Limits(4, 100)
 DAY = 24 * 3600.0
 
 
-def next_midnight(at: float) -> float:
-    return (at // DAY + 1) * DAY
+def days() -> Iterator[Spell]:
+    return (Spell(n * DAY, (n + 1) * DAY, new_day=n > 0) for n in count_from())
+
+
+def nights() -> Iterator[Spell]:
+    """An hour from midnight on."""
+    return (Spell(n * DAY, n * DAY + 3600, new_day=n > 0) for n in count_from())
 
 
 def count(photos: list[Waiting], tolerance: Tolerance = EXACT, limits: Limits = LIMITS) -> int:
@@ -87,9 +94,26 @@ def test_the_pace_is_learnt_from_requests_that_were_waited_for(sent: list[Sent],
     ],
 )
 def test_done_when_the_pace_and_the_budget_allow(photos: int, requests: int, rate: Rate, at: float) -> None:
-    assert done_at(photos, requests, rate, 0.0, next_midnight) == pytest.approx(at)
+    assert done_at(photos, requests, rate, 0.0, days()) == pytest.approx(at)
+
+
+@pytest.mark.parametrize(
+    ("photos", "rate", "at"),
+    [
+        (100, Rate(10.0), 1000.0),
+        (500, Rate(10.0), DAY + 1400.0),
+        (500, Rate(10.0, budget=200, left_today=200), 2 * DAY + 1000.0),
+        (36_000, Rate(10.0), 99 * DAY + 3600.0),
+    ],
+)
+def test_nothing_leaves_between_two_spells(photos: int, rate: Rate, at: float) -> None:
+    assert done_at(photos, photos, rate, 0.0, nights()) == pytest.approx(at)
+
+
+def test_where_nothing_may_ever_leave_there_is_no_end() -> None:
+    assert done_at(1, 1, Rate(1.0), 0.0, []) == math.inf
 
 
 def test_a_budget_for_centuries_is_told_at_once() -> None:
-    found = done_at(10**7, 10**7, Rate(1.0, budget=1, left_today=1), 0.0, next_midnight)
+    found = done_at(10**7, 10**7, Rate(1.0, budget=1, left_today=1), 0.0, days())
     assert found == pytest.approx(10**7 * DAY, rel=0.01)
