@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC
-from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from typing import Final
 
@@ -260,6 +259,8 @@ def retry_after(value: str | None, now: float) -> float | None:
     parts = [part.strip() for part in text.split(",")]
     if all(part.isascii() and part.isdigit() for part in parts):
         return max(min(float(part), RETRY_AFTER_CAP) for part in parts)
+    from email.utils import parsedate_to_datetime  # noqa: PLC0415  (half of what this module takes to import)
+
     try:
         date = parsedate_to_datetime(text)
         moment = (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
