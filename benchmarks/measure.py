@@ -3,6 +3,7 @@
     start        `status` on a ledger of a million, and `--help`, beside `python -c pass`
     nothing-new  the second `sync` over --files files, beside `find -printf`
     rescan       a rescan inside the running daemon, asked for as `sync` beside it does, beside `find -printf`
+    intake       new photos looked at, read and recorded, and none sent (`sync --dry-run`), beside an empty folder
     first-run    the first `sync` of --files photos of --kilobytes, pace off, beside the naive loop (naive.py)
     large        the same, beside what the machine can do at all (limit.py)
     among        the first `sync` of --files new photos, where --known others are in the ledger already
@@ -239,6 +240,23 @@ def among(folder: Path, given: argparse.Namespace) -> None:
         service.wait()
 
 
+def intake(folder: Path, given: argparse.Namespace) -> None:
+    library, empty = folder / "library", folder / "empty"
+    empty.mkdir()
+    write_photos(library, given.files, given.kilobytes)
+
+    def recorded(below: Path) -> Run:
+        for old in folder.glob("ledger.db*"):
+            old.unlink()
+        return run([*SYNCD, "--config", str(write_config(folder, below)), "sync", "--dry-run"])
+
+    recorded(empty)
+    ours, nothing = pairs(given.rounds, lambda: recorded(library), lambda: recorded(empty))
+    told(f"intake, {given.files} x {given.kilobytes} KB", ours, "the same of an empty folder", nothing)
+    each = statistics.median((a.cpu - b.cpu) / given.files for a, b in zip(ours, nothing, strict=True))
+    print(json.dumps({"cpu_ms_a_photo": round(1000 * each, 3)}), flush=True)
+
+
 def first_run(folder: Path, given: argparse.Namespace) -> None:
     library, state = folder / "library", folder / "state"
     state.mkdir()
@@ -285,7 +303,9 @@ def growth(folder: Path, given: argparse.Namespace) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["start", "nothing-new", "rescan", "first-run", "large", "among", "growth"])
+    parser.add_argument(
+        "what", choices=["start", "nothing-new", "rescan", "intake", "first-run", "large", "among", "growth"]
+    )
     parser.add_argument("--files", type=int, default=100_000)
     parser.add_argument("--known", type=int, default=1_000_000)
     parser.add_argument("--kilobytes", type=int, default=20)
@@ -297,6 +317,7 @@ if __name__ == "__main__":
         "start": start,
         "nothing-new": nothing_new,
         "rescan": rescan,
+        "intake": intake,
         "first-run": first_run,
         "large": first_run,
         "among": among,
