@@ -185,15 +185,16 @@ class _Walk:
         # Once for each file of every rescan: each call that can be left out here is a twentieth of the whole.
         judge, files = self._filters.file, content.files
         for entry in entries:
-            if not entry.is_file(follow_symlinks=False):
-                _count_other(entry, reason, content)
-                continue
-            name = entry.name.encode(_ENCODING, "surrogateescape")
-            why = reason or judge(folder, name)
-            if why is not None:
-                content.count(why)
-                continue
             try:
+                # Some file systems do not list what is a file: there each of these asks the disk, and may fail.
+                if not entry.is_file(follow_symlinks=False):
+                    _count_other(entry, reason, content)
+                    continue
+                name = entry.name.encode(_ENCODING, "surrogateescape")
+                why = reason or judge(folder, name)
+                if why is not None:
+                    content.count(why)
+                    continue
                 seen = entry.stat(follow_symlinks=False)
             except FileNotFoundError:
                 continue

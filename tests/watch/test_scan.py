@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import socket
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -14,7 +16,7 @@ from hypothesis import strategies as st
 from syncd.model import Look, PlacePath
 from syncd.watch.filters import Filter, Ignored
 from syncd.watch.reach import Root
-from syncd.watch.scan import Absence, FolderListing, never, presence, walk
+from syncd.watch.scan import Absence, FolderListing, _Content, _Walk, never, presence, walk
 from tests.watch import namespace
 
 
@@ -251,6 +253,29 @@ def test_a_tree_deeper_than_a_path_may_be_long(tmp_path: Path) -> None:
     finally:
         os.close(fd)
         shutil.rmtree(tmp_path / os.fsdecode(name))
+
+
+class Untold:
+    """A name in a folder of a file system that does not list what it is: whoever asks looks at the disk."""
+
+    def __init__(self, name: str, error: OSError) -> None:
+        self.name = name
+        self._error = error
+
+    def is_file(self, *, follow_symlinks: bool) -> bool:
+        raise self._error
+
+
+@pytest.mark.parametrize("reason", [None, Ignored.HIDDEN])
+def test_a_name_that_the_disk_does_not_tell_of_ends_no_scan(tmp_path: Path, reason: Ignored | None) -> None:
+    make(tmp_path, "good.jpg")
+    content = _Content()
+    with Root(os.fsencode(tmp_path)) as root, os.scandir(tmp_path) as entries:
+        untold: list[Any] = [Untold("bad.jpg", OSError(errno.EIO, "I/O")), Untold("b", PermissionError(13, "no"))]
+        _Walk(root, Filter(()), frozenset(), never)._look_at([*untold, *entries], b"", reason, content)
+    assert list(content.files) == ([b"good.jpg"] if reason is None else [])
+    assert content.ignored[Ignored.UNREADABLE] == 2
+    assert content.error == "2 of its files could not be looked at: no", "so that nothing counts as gone"
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
