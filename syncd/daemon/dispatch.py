@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 import threading
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import dataclass, replace
@@ -298,7 +298,7 @@ class Dispatch:
         return Idle(Rest.BACK_OFF, until if lookup is None else min(until, lookup))
 
     def _launch(self, its: Round, depart: Callable[[], Departure]) -> None:
-        loads: list[Load] = []
+        loads: deque[Load] = deque()
         try:
             for chosen in its.chosen:
                 opened = self._opening.open_all(chosen.batch, its.now)

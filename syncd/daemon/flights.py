@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
@@ -119,10 +120,14 @@ class Flights:
     def __iter__(self) -> Iterator[Flight]:
         return iter([*self._under_way.values()])
 
-    def launch(self, loads: Sequence[Load], now: float) -> None:
-        """Commit the intent for all of them at once, and have them sent; their files are closed when they are back."""
+    def launch(self, loads: deque[Load], now: float) -> None:
+        """Commit the intent for all of them at once, and have them sent.
+
+        Each is taken out of `loads` before: from then on its files are not the caller's, but closed when it is back.
+        """
         claims = [self._claim(load) for load in loads]
-        for load, claim, request_id in zip(loads, claims, self._queue.claim(claims, now), strict=True):
+        for claim, request_id in zip(claims, self._queue.claim(claims, now), strict=True):
+            load = loads.popleft()
             batch = tuple(owed for owed, _ in load.files)
             flight = Flight(
                 request_id=request_id,
