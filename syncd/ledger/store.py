@@ -184,8 +184,9 @@ def opened(path: Path, *, query_only: bool = False, busy_seconds: float = BUSY_S
 
 @contextmanager
 def _transaction(driver: sqlite3.Connection, begin: str) -> Iterator[None]:
-    driver.execute(begin).close()
     try:
+        # Within: a signal is heard when the wait for another's transaction is over, and then this one has begun.
+        driver.execute(begin).close()
         yield
         driver.commit()
     except BaseException:

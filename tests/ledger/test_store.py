@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sqlite3
 import threading
 from contextlib import closing
@@ -84,3 +86,26 @@ def test_a_mistake_in_a_statement_is_not_said_to_be_damage(tmp_path: Path) -> No
     open_ledger(path, now=0.0).close()
     with Store(path) as store, pytest.raises(sqlite3.ProgrammingError), store.read() as connection:
         connection.execute(text("SELECT :missing"))
+
+
+def test_s3_an_interrupt_that_is_heard_once_the_wait_is_over_leaves_no_transaction_open(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    open_ledger(path, now=0.0).close()
+    before = signal.signal(signal.SIGUSR1, signal.default_int_handler)
+    try:
+        with closing(connect(path, "rw")) as other, Store(path) as store:
+            other.execute("BEGIN IMMEDIATE")
+
+            def interrupt_and_let_go() -> None:
+                os.kill(os.getpid(), signal.SIGUSR1)
+                other.execute("ROLLBACK")
+
+            letting_go = threading.Timer(0.2, interrupt_and_let_go)
+            letting_go.start()
+            with pytest.raises(KeyboardInterrupt), store.write():
+                pytest.fail("the interrupt came while it waited")
+            letting_go.join()
+            with store.write() as connection:
+                set_fact(connection, "x", 1)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
