@@ -112,10 +112,10 @@ class Outgoing:
         return self._body.complete and not self.broken
 
     def attach(self, sock: socket.socket) -> None:
-        """Take the connection that the body leaves by (BrokenPipeError: it was cut meanwhile)."""
+        """Take the connection that the body leaves by (ConnectionAbortedError: it was cut meanwhile)."""
         with self._lock:
             if self._cut:
-                raise _answered()
+                raise ConnectionAbortedError(errno.ECONNABORTED, "ended before anything was sent")
             self._sock = sock
         if type(sock) is socket.socket:
             self.watched = Watched(sock)

@@ -14,9 +14,11 @@ from pathlib import Path
 import pytest
 
 from syncd.errors import ConfigError
+from syncd.upload.body import Body, Hooks
 from syncd.upload.client import Client, ClientSettings
 from syncd.upload.replies import BadRequest, NotSent, Reply, Stored, Unanswered
-from syncd.upload.transport import Transport, host_header
+from syncd.upload.transport import TROUBLE, Transport, explain, host_header
+from syncd.upload.wire import Outgoing
 from tests.fakes.fault_server import FaultServer
 from tests.upload.conftest import KEY, METADATA, MakeClient, MakeFile, StartTls, nothing, read_request
 
@@ -398,6 +400,20 @@ def test_no_value_breaks_out_of_its_line(value: str, server: FaultServer) -> Non
         transport.post(url, {"X-Value": value}, b"", timeout=(1.0, 1.0), limit=1)
     transport.close()
     assert server.connections == 0
+
+
+def test_s2_what_is_abandoned_while_it_connects_waits_for_no_answer(make_file: MakeFile) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/upload_img"
+        transport = Transport([url], proxy="", ca_file=None)
+        body = Body(METADATA, [make_file(b"x")], "b", Hooks(nothing))
+        outgoing = Outgoing(body, 5.0)
+        outgoing.cut()
+        with pytest.raises(TROUBLE) as caught:
+            transport.post(url, {}, outgoing, timeout=(5.0, 5.0), limit=1)
+        transport.close()
+    assert explain(caught.value) == "ended before anything was sent"
+    assert not outgoing.complete
 
 
 def test_a_proxy_that_opens_no_tunnel_means_not_sent(
