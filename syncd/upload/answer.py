@@ -39,7 +39,9 @@ class LastResponse(http.client.HTTPResponse):
         """Read up to the body of the final answer (http.client itself passes over 100 alone)."""
         unseen: Any = self  # what the types of http.client do not know, or know otherwise
         while True:
-            _, self.status, self.reason = unseen._read_status()  # noqa: SLF001 - urllib3 calls it, too
+            version, self.status, self.reason = unseen._read_status()  # noqa: SLF001 - urllib3 calls it, too
+            if not version.startswith(("HTTP/1.", "HTTP/0.9")):
+                raise http.client.UnknownProtocol(version)
             self.fields = _read_fields(self.fp)
             if self.status not in _INFORMATIONAL:
                 break

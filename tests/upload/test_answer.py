@@ -104,11 +104,12 @@ def test_a_line_that_is_no_field_is_passed_over(arrived: Arrived) -> None:
         (b"", http.client.RemoteDisconnected),
         (b"SSH-2.0-OpenSSH\r\n", http.client.BadStatusLine),
         (b"HTTP/1.1 OK\r\n\r\n", http.client.BadStatusLine),
+        (b"HTTP/2 200 OK\r\n\r\n", http.client.UnknownProtocol),
         (b"HTTP/1.1 200 " + b"x" * 70_000, http.client.LineTooLong),
         (b"HTTP/1.1 200 OK\r\nX: " + b"x" * 70_000, http.client.LineTooLong),
         (b"HTTP/1.1 200 OK\r\n" + b"X: x\r\n" * 101 + b"\r\n", http.client.HTTPException),
     ],
-    ids=range(6),
+    ids=range(7),
 )
 def test_what_is_no_answer_is_an_error(raw: bytes, error: type[Exception], arrived: Arrived) -> None:
     with pytest.raises(error):
