@@ -41,7 +41,8 @@ def test_unanswered_photos_are_looked_up_by_their_marker_and_adopted(program: Pr
     server.account.search_misses = True
     assert program.sync(wait="10s").json["status"]["entries"]["unanswered"] == 2
     server.account.search_misses = False
-    adopted = program.sync()
+    # 75 as long as a look-up is not due yet: they come at growing distances, and a sync does not wait for them.
+    adopted = next(sync for sync in (program.sync() for _ in range(10)) if sync.code != 75)
     assert adopted.code == 0, adopted.err
     assert adopted.json["status"]["entries"]["uploaded"] == 2
     by_digest = {image.sha256: str(image.id) for image in server.stored}
