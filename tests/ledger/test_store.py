@@ -88,7 +88,7 @@ def test_a_mistake_in_a_statement_is_not_said_to_be_damage(tmp_path: Path) -> No
         connection.execute(text("SELECT :missing"))
 
 
-def test_s3_an_interrupt_that_is_heard_once_the_wait_is_over_leaves_no_transaction_open(tmp_path: Path) -> None:
+def test_an_interrupt_that_is_heard_once_the_wait_is_over_leaves_no_transaction_open(tmp_path: Path) -> None:
     path = tmp_path / "ledger.db"
     open_ledger(path, now=0.0).close()
     before = signal.signal(signal.SIGUSR1, signal.default_int_handler)
