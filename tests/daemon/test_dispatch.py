@@ -7,6 +7,7 @@ import os
 import random
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
@@ -17,6 +18,9 @@ from syncd.daemon.choosing import LINGER, MOMENT, OLDEST_EVERY
 from syncd.daemon.clock import next_local_midnight
 from syncd.daemon.rest import Idle, Rest
 from syncd.daemon.voice import Said
+from syncd.errors import BusyError
+from syncd.ledger.plain import text
+from syncd.ledger.store import connect
 from syncd.lifecycle import State
 from syncd.settings import OnUnanswered, Order, RuleSettings
 from syncd.upload.replies import PauseReason, Reply, SearchFailed, Stored
@@ -584,6 +588,25 @@ def test_no_file_is_closed_under_a_request_that_is_under_way_when_the_next_canno
         assert left <= 1, "open is at most that of which nobody knows whether it will still be sent"
         rig.restart()
         assert rig.count(State.READY) == 2
+
+
+def test_b11_answers_that_come_together_and_cannot_be_recorded_are_each_kept_for_the_next_start(tmp_path: Path) -> None:
+    executor = StepExecutor(inline=False)
+    with Rig(tmp_path, upload=replace(UNPACED, in_flight=2), executor=executor) as rig:
+        photos(rig, 2)
+        rig.dispatch.turn()
+        assert executor.step()
+        assert executor.step()
+        with rig.store.write() as connection:
+            connection.execute(text("PRAGMA busy_timeout = 10"))
+        with closing(connect(rig.ledger, "rw")) as other:
+            other.execute("BEGIN IMMEDIATE")
+            with pytest.raises(BusyError, match="is kept in"):
+                rig.dispatch.turn()
+        assert rig.count(State.SENDING) == 2
+        rig.restart()
+        assert rig.count(State.UPLOADED) == 2
+        assert set(rig.service.billed().values()) == {1}
 
 
 def test_requests_that_leave_together_share_no_photo_and_fill_their_batches(tmp_path: Path) -> None:
