@@ -81,9 +81,14 @@ class Choosing:
         return bool(self._lingering)
 
     def choose(self, its: Round, under_way: Sequence[int]) -> None:
-        """Choose the requests of a round, in a view of the queue. `under_way`: the bytes of each request under way."""
+        """Choose the requests of a round, none where nothing is due. In a view of the queue.
+
+        `under_way`: the bytes of each request under way.
+        """
         busy = self._intake_busy()
         self._lingering = {entry_id: until for entry_id, until in self._lingering.items() if busy and until > its.now}
+        if its.due > its.now:
+            return
         sizes = [*under_way]
         while len(its.chosen) < its.places and its.files > 0:
             chosen = self._next(its, sizes)

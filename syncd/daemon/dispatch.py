@@ -195,8 +195,7 @@ class Dispatch:
         places = 1 if alone else self._settings.in_flight - self.in_flight
         linger = LINGER if self._interval else MOMENT
         its = Round(now=now, due=due, places=places, most=most, budget=budget, linger=linger)
-        if due <= now:
-            self._choosing.choose(its, [flight.bytes for flight in self._flights])
+        self._choosing.choose(its, [flight.bytes for flight in self._flights])
         return its
 
     def _departure(self, opening: pace.Go, now: float, monotonic: float) -> Departure:

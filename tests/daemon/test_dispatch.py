@@ -174,6 +174,26 @@ def test_without_a_pace_an_entry_waits_but_shortly_for_mates(rig: Rig) -> None:
     rig.intake._busy = False
 
 
+def test_nobody_waits_for_the_mates_of_what_has_left_as_a_mate_itself(rig: Rig) -> None:
+    photos(rig, 1, prefix="later")
+    later = rig.clock.now() + 600.0
+    rig.queue.defer(1, later)
+    photos(rig, 1, alike=True, prefix="a")
+    rig.intake._busy = True
+    rig.dispatch.turn()
+    rig.clock.advance(0.6 * MOMENT)
+    photos(rig, 1, alike=True, prefix="b")
+    rig.intake._busy = True
+    idle = rig.dispatch.turn()
+    assert idle is not None
+    assert idle.rest is Rest.LINGER, "both wait, the second the longer"
+    rig.clock.advance(0.6 * MOMENT)
+    assert rig.dispatch.turn() is None
+    assert files_of(rig) == [2]
+    rig.intake._busy = False
+    assert rig.dispatch.turn() == Idle(Rest.BACK_OFF, later), "a sync would not end before"
+
+
 def test_labels_are_those_of_the_moment_of_the_claim(rig: Rig) -> None:
     rig.write("private/a.jpg", photo_bytes("a"))
     rig.write("public/b.jpg", photo_bytes("b"))
