@@ -12,7 +12,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -105,10 +105,10 @@ class Store:
                 with _transaction(connection.driver, "BEGIN"):
                     yield connection
             finally:
+                # Given back first: so it is closed here or by `close`, whichever comes later.
+                self._idle.append(connection)
                 if self._closed:
-                    connection.driver.close()
-                else:
-                    self._idle.append(connection)
+                    self._close_idle()
 
     @contextmanager
     def view(self) -> Iterator[None]:
@@ -127,12 +127,15 @@ class Store:
         """Close every connection; one that is just being read from is closed by its reader."""
         with self._writer_lock:
             self._closed = True
-            connections, self._idle = self._idle, []
+            self._close_idle()
             if self._writer is not None:
-                connections.append(self._writer)
+                self._writer.driver.close()
                 self._writer = None
-            for connection in connections:
-                connection.driver.close()
+
+    def _close_idle(self) -> None:
+        with suppress(IndexError):
+            while True:
+                self._idle.pop().driver.close()
 
 
 def fact(connection: Connection, name: str) -> Any:
