@@ -46,7 +46,7 @@ class LastResponse(http.client.HTTPResponse):
             if self.status not in _INFORMATIONAL:
                 break
         unseen.headers = unseen.msg = self.fields
-        self.chunked = self.fields.get("transfer-encoding", "").lower() == "chunked"
+        self.chunked = "chunked" in _listed(self.fields.get("transfer-encoding", "").lower())
         self.chunk_left = None
         self.length = self.length_remaining = None if self.chunked else self._declared()
         self.will_close = True
@@ -78,10 +78,13 @@ class LastResponse(http.client.HTTPResponse):
         if self.status in _BODILESS:
             return 0
         try:
-            length = int(self.fields.get("content-length", "").partition(",")[0])
+            lengths = {int(each) for each in _listed(self.fields.get("content-length", ""))}
         except ValueError:
             return None
-        return length if length >= 0 else None
+        if len(lengths) > 1:
+            # Nobody knows where such an answer ends (RFC 9112, 6.3).
+            raise http.client.HTTPException("several lengths")
+        return next((length for length in lengths if length >= 0), None)
 
 
 class _TimedReader(io.RawIOBase):
@@ -127,6 +130,10 @@ def _read_fields(file: io.BufferedReader) -> dict[str, str]:
             value = value.strip()
             fields[name] = f"{fields[name]}, {value}" if name in fields else value
     raise http.client.HTTPException(f"got more than {_MOST_FIELDS} headers")
+
+
+def _listed(value: str) -> set[str]:
+    return {each.strip() for each in value.split(",")}
 
 
 def _decode(body: bytes, encoding: str, limit: int) -> bytes | None:

@@ -49,6 +49,9 @@ WELL_FORMED = [
     + JSON[5:]
     + b"\r\n0\r\nA: b\r\n\r\n",
     b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\nf\r\n" + JSON + b"\r\n0\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\nf\r\n"
+    + JSON
+    + b"\r\n0\r\n\r\n",
     b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 15\r\n\r\n" + JSON,
     b"HTTP/1.1 429 Too Many\r\nRetry-After: 5\r\nretry-after:  7 \r\nX-Empty:\r\n\r\n",
     b"HTTP/1.1 200 OK\r\nX-Folded: one\r\n  two\r\n\tthree\r\nContent-Length: 0\r\n\r\n",
@@ -105,11 +108,13 @@ def test_a_line_that_is_no_field_is_passed_over(arrived: Arrived) -> None:
         (b"SSH-2.0-OpenSSH\r\n", http.client.BadStatusLine),
         (b"HTTP/1.1 OK\r\n\r\n", http.client.BadStatusLine),
         (b"HTTP/2 200 OK\r\n\r\n", http.client.UnknownProtocol),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 15\r\nContent-Length: 17\r\n\r\n" + JSON, http.client.HTTPException),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 15, 17\r\n\r\n" + JSON, http.client.HTTPException),
         (b"HTTP/1.1 200 " + b"x" * 70_000, http.client.LineTooLong),
         (b"HTTP/1.1 200 OK\r\nX: " + b"x" * 70_000, http.client.LineTooLong),
         (b"HTTP/1.1 200 OK\r\n" + b"X: x\r\n" * 101 + b"\r\n", http.client.HTTPException),
     ],
-    ids=range(7),
+    ids=range(9),
 )
 def test_what_is_no_answer_is_an_error(raw: bytes, error: type[Exception], arrived: Arrived) -> None:
     with pytest.raises(error):
