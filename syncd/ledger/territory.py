@@ -20,6 +20,8 @@ UNSEEN: Final = "unseen"
 """The fact that names the folders which the last scan could not look into: root -> folder below it -> why."""
 _REMEMBERED_FOLDERS = 4096
 _KEPT_UNSEEN: Final = 300
+_LOOKS_AT_ONCE: Final = 2000
+"""Places of a folder that are compared at once: some people have all of their photos in one."""
 
 Seen = tuple[int, int, int, int, int]
 """Size, mtime_ns, ctime_ns, inode, device: as a scan sees a file."""
@@ -117,10 +119,13 @@ class Territory:
             number = self._find_folder(connection, root, folder)
             if number is None:
                 return not files
-            rows = connection.execute(_LOOKS_ON, {"folder_id": number, "device": signed(device)}).tuples()
-            if len(rows) != len(files) or connection.execute(_ANY_ASIDE, {"folder_id": number}).first() is not None:
-                return False
-        return {row[0]: row[1:] for row in rows} == files
+            known, found = 0, files.items()
+            values = {"folder_id": number, "device": signed(device)}
+            for rows in connection.execute(_LOOKS_ON, values).slices(_LOOKS_AT_ONCE):
+                known += len(rows)
+                if not {row[0]: row[1:] for row in rows}.items() <= found:
+                    return False
+            return known == len(files) and connection.execute(_ANY_ASIDE, {"folder_id": number}).first() is None
 
     def known_at(self, place: PlacePath) -> tuple[KnownLook | None, bool]:
         """Give the look at which a present place was seen last, and whether a file is set aside there."""

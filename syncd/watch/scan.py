@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, TypeAlias
@@ -170,16 +170,17 @@ class _Walk:
                 listed.extend(entries)
         except OSError as error:
             content.error = _sentence(error)
-        # In the order of their inodes, which on a cold disk is the order of their tracks.
-        listed.sort(key=os.DirEntry.inode)
-        for start in range(0, len(listed), _STATS_BETWEEN_STOPS):
-            if start and self._stopping():
+        # In the order of their inodes, which on a cold disk is the order of their tracks; from the end, to let them go.
+        listed.sort(key=os.DirEntry.inode, reverse=True)
+        while listed:
+            self._look_at(reversed(listed[-_STATS_BETWEEN_STOPS:]), folder, reason, content)
+            del listed[-_STATS_BETWEEN_STOPS:]
+            if listed and self._stopping():
                 return None
-            self._look_at(listed[start : start + _STATS_BETWEEN_STOPS], folder, reason, content)
         return content
 
     def _look_at(
-        self, entries: list[os.DirEntry[str]], folder: bytes, reason: Ignored | None, content: _Content
+        self, entries: Iterable[os.DirEntry[str]], folder: bytes, reason: Ignored | None, content: _Content
     ) -> None:
         """Look at some of the entries of a folder: the candidates among them, with their stat values."""
         # Once for each file of every rescan: each call that can be left out here is a twentieth of the whole.

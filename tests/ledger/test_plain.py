@@ -29,6 +29,7 @@ def test_a_row_has_its_fields_by_name_and_by_number(connection: Connection) -> N
     assert connection.execute(ALL).scalars() == [1, 2, 3]
     assert [row.name for row in connection.execute(ALL)] == ["a", "b", "c"]
     assert connection.execute(ALL).tuples() == [(1, "a"), (2, "b"), (3, "c")]
+    assert list(connection.execute(ALL).slices(2)) == [[(1, "a"), (2, "b")], [(3, "c")]]
 
 
 def test_a_name_that_comes_twice_is_reached_by_its_number(connection: Connection) -> None:

@@ -96,7 +96,11 @@ def test_known_looks_are_those_of_one_folder(ledger: Ledger) -> None:
     assert ledger.territory.known_looks(b"/elsewhere", b"") == {}
 
 
-def test_a_folder_in_which_nothing_happened_is_known_whole(ledger: Ledger) -> None:
+@pytest.mark.parametrize("at_once", [1, 2, 2000])
+def test_a_folder_in_which_nothing_happened_is_known_whole(
+    ledger: Ledger, at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(territory, "_LOOKS_AT_ONCE", at_once)
     ledger.see(
         sighting(b"a.jpg", photo(1), look=Look(1, 2, 3, 4, 5)),
         sighting(b"b.jpg", photo(2), look=Look(6, 7, 8, 9, 5)),
