@@ -135,7 +135,7 @@ class Dispatch:
         self._set_gate(pace.released(self._gate))
 
     def turn(self) -> Idle | None:
-        """Settle what came back, and let one request leave; None: call again at once."""
+        """Settle what came back, and let requests leave; None: call again at once."""
         self._collect()
         if self._returned.is_set():
             self._returned.clear()
