@@ -123,6 +123,7 @@ class _Daemon:
                 choice.now = before
                 return service.Ending.RELOAD
             context.take_log_settings(choice.now.settings.log)
+            parts.client.client()  # now, and not while the first photo waits for it
             health = service.WatchHealth()
             stack.enter_context(exporting(parts, self.moderator, health, self.started_at))
             hints, watcher = watching(choice.now.settings)
