@@ -1,7 +1,7 @@
 """A burst of files beside a plain first run over the same files: burst.py [--files 50000] [--port 8097]
 
-The plain run is `syncd sync` over a folder that is there; the burst is the same folder, copied file by file and as
-fast as it goes into one that `syncd run` watches, with `settle` at its default. Both with pace off, to a service that
+The plain run is `syncd sync` over a folder that is there; the burst is the same folder, copied by `cp -r` into one that
+`syncd run` watches, with `settle` at its default. Both with pace off, to a service that
 takes everything (service.py). What counts is the time from the first file to the last image id in the ledger.
 """
 
@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shutil
 import signal
 import sqlite3
 import subprocess
@@ -56,10 +55,7 @@ def burst(folder: Path, made: Path, files: int) -> tuple[float, float, float]:
         memory = measure.Memory(daemon.pid)
         memory.start()
         began = time.monotonic()
-        for path in sorted(made.rglob("*.jpg")):
-            into = watched / path.parent.name
-            into.mkdir(exist_ok=True)
-            shutil.copyfile(path, into / path.name)
+        subprocess.run(["cp", "-r", f"{made}/.", str(watched)], check=True)
         written = time.monotonic() - began
         while uploaded(folder / "ledger.db") < files and time.monotonic() - began < PATIENCE:
             time.sleep(0.5)
