@@ -153,7 +153,7 @@ class Intake:
             if self._stop.is_set() or path in self._held:
                 return None
             self._forget_folders(root, visited, unseen)
-            self._set_aside_unsettled(path)
+            self._set_aside_unsettled(root)
             self.tally.unreadable += self._territory.note_unseen(path, unseen)
             self._territory.scanned(path, root.device, counts, self._clock.now())
         self._voice.say(Said.SCANNED, path, f"{len(visited)} folders")
@@ -488,8 +488,15 @@ class Intake:
             names = self._territory.known_looks(root.path, folder).keys() | aside
             self._gone_unless_there(root, (PlacePath(root.path, folder, name) for name in sorted(names)))
 
-    def _set_aside_unsettled(self, root: bytes) -> None:
-        waiting = [place for place in self._settling.places() if place.root == root]
+    def _set_aside_unsettled(self, root: Root) -> None:
+        waiting: list[PlacePath] = []
+        for place in self._settling.places():
+            if place.root == root.path:
+                self._progress(0.0)
+                if self._is_there(root, place):
+                    waiting.append(place)
+                else:
+                    self._settling.forget(place)
         detail = "it may still be written"
         self._territory.put_aside([(p, AsideReason.UNSETTLED, detail) for p in waiting], self._clock.now())
 

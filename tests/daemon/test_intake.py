@@ -103,6 +103,17 @@ def test_w14_a_file_that_is_written_waits_and_is_named_meanwhile(rig: Rig) -> No
     assert rig.reader.reads == 1
 
 
+def test_what_is_gone_before_it_settled_is_not_counted_as_unsettled(rig: Rig) -> None:
+    path = rig.write("sub/moving.jpg", photo_bytes("one"))
+    later = rig.clock.now() + 1.0
+    os.utime(path, (later, later))
+    rig.intake.look_at([rig.place("sub/moving.jpg")])
+    assert (rig.intake.waiting(), aside(rig)) == (1, {})
+    path.rename(rig.root / "moved.jpg")
+    rig.scan()
+    assert (rig.intake.waiting(), aside(rig)) == (1, {"moved.jpg": "unsettled"})
+
+
 def test_what_never_settles_is_said_once_after_ten_minutes(rig: Rig) -> None:
     path = rig.write("endless.jpg", photo_bytes("x"))
     for number in range(80):

@@ -402,8 +402,8 @@ MUTANTS: Final = (
     Mutant(
         "a scan marks as gone what came behind its back",
         "syncd/daemon/intake.py",
-        "            if self._is_there(root, place):",
-        "            if self._stop.is_set():",
+        "            if self._is_there(root, place):\n                self._again",
+        "            if self._stop.is_set():\n                self._again",
         ("tests/whole/test_watching.py",),
     ),
     Mutant(
