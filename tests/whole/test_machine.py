@@ -250,14 +250,15 @@ class SyncMachine(RuleBasedStateMachine):
                 self.rig.dispatch.turn()
         assert not held or self.rig.dispatch.in_flight <= under_way
 
-    @rule(turns=st.integers(1, 8))
-    def work(self, turns: int) -> None:
-        """Let requests leave and answers come."""
+    @rule(turns=st.integers(1, 8), together=st.integers(1, 3))
+    def work(self, turns: int, together: int) -> None:
+        """Let requests leave and answers come, some of them together."""
         held, under_way = self.nothing_may_leave(), self.rig.dispatch.in_flight
         with self.mortal():
             for _ in range(turns):
                 self.rig.dispatch.turn()
-                self.executor.step()
+                for _ in range(together):
+                    self.executor.step()
         assert not held or self.rig.dispatch.in_flight <= under_way
 
     @rule(point=st.sampled_from(POINTS))
@@ -380,7 +381,7 @@ class SyncMachine(RuleBasedStateMachine):
         self.write(name, "C", fit=True)
         self.scan()
         self.settle(5.0)
-        self.work(8)
+        self.work(8, 1)
         self.bring_the_ledger_back(how)
 
     # What is true after each step.
@@ -469,7 +470,9 @@ class SyncMachine(RuleBasedStateMachine):
             if content.startswith(b"X") and digest not in self.insisted:
                 assert states == {State.UNFIT}
             elif not (skip and name.startswith("private/")):
-                assert states <= {State.UPLOADED, State.UNANSWERED, State.REFUSED}, f"{name}: {states}"
+                # What a person decided is forgotten with the ledger that knew it.
+                forgotten = {State.UNFIT} if digest in self.insisted and self.was_put_back else set()
+                assert states <= {State.UPLOADED, State.UNANSWERED, State.REFUSED, *forgotten}, f"{name}: {states}"
                 if State.REFUSED in states and not self.dismissed and not self.was_put_back:
                     assert digest in service_bad(self.rig), f"{name} was refused by nobody"
 
