@@ -74,9 +74,11 @@ class SignalLoop:
         choice = self.rng.random()
         if choice < 0.2:
             self.take(1)
+        elif not ready:
+            pass  # a sync could be there first, and then a daemon that starts is not wanted
         elif choice < 0.3:
             self.program.call("sync", timeout=WITHIN)
-        elif ready:
+        else:
             broken = "\n[upload]\nbroken = 1\n" if self.rng.random() < 0.4 else ""
             self.program.config.write_text(self.good + broken, encoding="utf-8")
             running.send(signal.SIGHUP)
