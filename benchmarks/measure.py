@@ -227,8 +227,9 @@ def among(folder: Path, given: argparse.Namespace) -> None:
     library = folder / "library"
     known_ledger.make_bare(library, given.known)
     known_ledger.write(library, folder / "ledger.db")
-    write_photos(library / "new", given.files, given.kilobytes)
     config = write_config(folder, library)
+    run([*SYNCD, "--config", str(config), "sync"])  # it takes note of the settings
+    write_photos(library / "new", given.files, given.kilobytes)
     service = subprocess.Popen([sys.executable, str(HERE / "service.py"), "--port", str(PORT)])
     time.sleep(1)
     try:
