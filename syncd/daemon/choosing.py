@@ -36,8 +36,8 @@ class Round:
     """The most files in each."""
     budget: int | None
     """The most files in all of them; None: any number."""
-    linger: float = LINGER
-    """Seconds for which an entry waits for mates while the intake is at work."""
+    scarce: bool = True
+    """Whether a pace makes requests scarce."""
     chosen: list[Chosen] = field(default_factory=list)
     put_off: list[int] = field(default_factory=list)
     """Entries that cannot be sent as things are."""
@@ -52,6 +52,15 @@ class Round:
         if self.budget is None:
             return self.most
         return min(self.most, self.budget - sum(len(chosen.batch) for chosen in self.chosen))
+
+    def linger(self, chosen: Chosen) -> float:
+        """Tell for how many seconds a request waits for mates of its photos, while the intake is at work."""
+        if chosen.full:
+            return 0.0
+        if self.scarce:
+            return LINGER
+        # Without a pace waiting saves but the overhead of a request, which is little beside the bytes of a large one.
+        return MOMENT if sum(owed.size for owed in chosen.batch) <= SMALL_FILE else 0.0
 
     def take(self, chosen: Chosen) -> None:
         """Note that a request was chosen."""
@@ -138,8 +147,9 @@ class Choosing:
                 put_off.append(head)
                 continue
             age = its.now - chosen.batch[0].arrived_at
-            if not chosen.full and self._intake_busy() and 0 <= age < its.linger:
-                self._lingering[head] = its.now + its.linger - age
+            linger = its.linger(chosen)
+            if 0 <= age < linger and self._intake_busy():
+                self._lingering[head] = its.now + linger - age
                 continue
             self._lingering.pop(head, None)
             return chosen, put_off

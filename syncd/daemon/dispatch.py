@@ -193,8 +193,7 @@ class Dispatch:
         # With a pace nobody knows when the next turn is before this one has left; in trouble the next answer may say.
         alone = opening.probe or self._interval or self._gate.failures
         places = 1 if alone else self._settings.in_flight - self.in_flight
-        linger = LINGER if self._interval else MOMENT
-        its = Round(now=now, due=due, places=places, most=most, budget=budget, linger=linger)
+        its = Round(now=now, due=due, places=places, most=most, budget=budget, scarce=bool(self._interval))
         self._choosing.choose(its, [flight.bytes for flight in self._flights])
         return its
 
@@ -291,7 +290,7 @@ class Dispatch:
             self._launch(its, depart)
             return None
         if self._choosing.lingers:
-            return Idle(Rest.LINGER, its.now + its.linger / 4)
+            return Idle(Rest.LINGER, its.now + (LINGER if its.scarce else MOMENT) / 4)
         lookup = self._inquiries.next_due()
         until = max(its.due, its.now + 0.05)
         return Idle(Rest.BACK_OFF, until if lookup is None else min(until, lookup))

@@ -194,6 +194,14 @@ def test_nobody_waits_for_the_mates_of_what_has_left_as_a_mate_itself(rig: Rig) 
     assert rig.dispatch.turn() == Idle(Rest.BACK_OFF, later), "a sync would not end before"
 
 
+def test_without_a_pace_a_large_photo_waits_for_nobody(rig: Rig) -> None:
+    rig.write("large.jpg", photo_bytes("large", more="x" * 1_000_000))
+    rig.scan()
+    rig.intake._busy = True
+    assert rig.dispatch.turn() is None
+    rig.intake._busy = False
+
+
 def test_labels_are_those_of_the_moment_of_the_claim(rig: Rig) -> None:
     rig.write("private/a.jpg", photo_bytes("a"))
     rig.write("public/b.jpg", photo_bytes("b"))
