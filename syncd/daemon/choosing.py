@@ -11,7 +11,7 @@ from typing import Final
 
 from syncd.daemon.line import SMALL_FILE, SMALL_REQUEST, Line
 from syncd.daemon.planner import Chosen, Planner
-from syncd.ledger.queue import Queue
+from syncd.ledger.waiting import Waiting
 from syncd.settings import UploadSettings
 
 OLDEST_EVERY: Final = 10
@@ -72,9 +72,9 @@ class Choosing:
     """Chooses round by round. For the thread of the dispatch."""
 
     def __init__(
-        self, queue: Queue, planner: Planner, settings: UploadSettings, line: Line, intake_busy: Callable[[], bool]
+        self, waiting: Waiting, planner: Planner, settings: UploadSettings, line: Line, intake_busy: Callable[[], bool]
     ) -> None:
-        self._queue = queue
+        self._waiting = waiting
         self._planner = planner
         self._settings = settings
         self._line = line
@@ -110,7 +110,7 @@ class Choosing:
 
     def _next(self, its: Round, under_way: Sequence[int]) -> Chosen | None:
         if self._is_the_last_place_for_small_ones(under_way):
-            small = self._queue.small_ones(self._settings.order, its.now, size=SMALL_FILE, limit=_HEADS)
+            small = self._waiting.small_ones(self._settings.order, its.now, size=SMALL_FILE, limit=_HEADS)
             chosen, _ = self._first_that_need_not_linger(small, its, most_bytes=SMALL_REQUEST)
             if chosen is not None:
                 return chosen
@@ -132,7 +132,7 @@ class Choosing:
         heads = its.heads.get(oldest)
         if heads is None or all(head in its.taken for head in heads):
             limit = _HEADS + len(its.taken)
-            heads = its.heads[oldest] = self._queue.head(self._settings.order, its.now, oldest=oldest, limit=limit)
+            heads = its.heads[oldest] = self._waiting.head(self._settings.order, its.now, oldest=oldest, limit=limit)
         return (head for head in heads if head not in its.taken)
 
     def _first_that_need_not_linger(
@@ -167,4 +167,4 @@ class Choosing:
         """
         if self._since_oldest < OLDEST_EVERY - 1:
             return False
-        return self._since_oldest >= 2 * OLDEST_EVERY - 1 or not self._queue.has_arrived_since(self._chosen_at, now)
+        return self._since_oldest >= 2 * OLDEST_EVERY - 1 or not self._waiting.has_arrived_since(self._chosen_at, now)

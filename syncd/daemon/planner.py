@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final, Protocol
 
-from syncd.ledger.queue import Queue
 from syncd.ledger.rows import Off, Owed
+from syncd.ledger.waiting import Waiting
 from syncd.model import Capture, Labels, PlacePath, RequestMetadata
 from syncd.rules import union
 from syncd.settings import UploadSettings
@@ -53,8 +53,8 @@ class _Wanted:
 class Planner:
     """Plans a request around an entry, anew each time: any batch of a plan leaves the rest of it as good as it was."""
 
-    def __init__(self, queue: Queue, rules: Labeller, settings: UploadSettings, *, as_utc: bool) -> None:
-        self._queue = queue
+    def __init__(self, waiting: Waiting, rules: Labeller, settings: UploadSettings, *, as_utc: bool) -> None:
+        self._waiting = waiting
         self._rules = rules
         self._bytes = settings.batch_bytes
         self._tolerance = Tolerance(settings.time_tolerance, settings.place_tolerance)
@@ -73,7 +73,7 @@ class Planner:
             return None
         limits = Limits(max(1, min(most, first.owed.split or most)), min(self._bytes, most_bytes or self._bytes))
         if self._tolerance and first.own.taken_at is not None:
-            near = self._queue.neighbours(first.owed, now, within=2 * self._tolerance.seconds, limit=WINDOW)
+            near = self._waiting.neighbours(first.owed, now, within=2 * self._tolerance.seconds, limit=WINDOW)
             near = [owed for owed in near if owed.entry_id not in without]
             return self._shared(first, [first, *self._alike(first, near)], limits)
         alike = [first, *self._equal(first, mates[1:])]
@@ -83,14 +83,14 @@ class Planner:
         return self._shared(first, alike, limits, exact=True)
 
     def _mates(self, head: int, now: float, limit: int, without: Collection[int]) -> list[Owed]:
-        found = self._queue.mates(head, now, limit=limit + len(without))
+        found = self._waiting.mates(head, now, limit=limit + len(without))
         return [owed for owed in found if owed.entry_id not in without][:limit]
 
     def _may_be_better(self, alike: Sequence[_Wanted], limits: Limits, head: int, now: float) -> bool:
         """Tell whether a longer look could fill the request better than these do."""
         if len(alike) < limits.files:
             return True
-        return self._queue.largest_mates(head, now, most=limits.files, among=WINDOW) > limits.bytes
+        return self._waiting.largest_mates(head, now, most=limits.files, among=WINDOW) > limits.bytes
 
     def _shared(self, first: _Wanted, some: Sequence[_Wanted], limits: Limits, *, exact: bool = False) -> Chosen:
         if len(some) == 1:

@@ -10,8 +10,9 @@ from typing import Any, Final
 
 from syncd.ledger.doubt import FACT, REASON, doubt
 from syncd.ledger.lookups import forget_if_settled
+from syncd.ledger.moves import settle_one
+from syncd.ledger.outcomes import Receipt
 from syncd.ledger.plain import Connection, insert, text
-from syncd.ledger.queue import Receipt, settle_one
 from syncd.ledger.rows import PHOTO_COLUMNS
 from syncd.ledger.sightings import owe_orphaned_edits, refresh_withdrawn
 from syncd.ledger.store import fact, set_fact

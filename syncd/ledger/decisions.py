@@ -12,8 +12,9 @@ from typing import Final, assert_never
 from syncd.errors import UsageError
 from syncd.ledger.doubt import doubt, doubt_entry
 from syncd.ledger.lookups import forget_if_settled
+from syncd.ledger.moves import move, settle_one
+from syncd.ledger.outcomes import Receipt
 from syncd.ledger.plain import Connection, text
-from syncd.ledger.queue import Receipt, move, settle_one
 from syncd.ledger.store import Store, fact
 from syncd.lifecycle import State
 from syncd.model import PlacePath

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from syncd.ledger.doubt import doubt, doubt_entry
+from syncd.ledger.moves import move
 from syncd.ledger.plain import Connection, text
-from syncd.ledger.queue import move
 from syncd.ledger.rows import capture_of
 from syncd.ledger.sightings import Policy, owe_namespace, owe_orphaned_edits, refresh_withdrawn, too_large
 from syncd.ledger.store import Store, fact, set_fact

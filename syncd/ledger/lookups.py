@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from syncd.ledger.moves import settle_one
+from syncd.ledger.outcomes import Receipt
 from syncd.ledger.plain import Connection, text
-from syncd.ledger.queue import Receipt, settle_one
 from syncd.ledger.store import Store
 from syncd.lifecycle import State
 

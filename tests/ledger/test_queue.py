@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 
 from syncd.errors import IllegalMoveError, LedgerError, SyncdError
-from syncd.ledger import queue
+from syncd.ledger import waiting
 from syncd.ledger.guard import MarkFile
+from syncd.ledger.moves import move
 from syncd.ledger.plain import text
-from syncd.ledger.queue import FARTHEST, Answer, Claim, Queue, Receipt, Settlement, move
+from syncd.ledger.queue import FARTHEST, Answer, Claim, Queue, Receipt, Settlement
 from syncd.ledger.store import Store
 from syncd.lifecycle import Outcome, State, may_move
 from syncd.model import Capture, PlacePath, RequestMetadata
@@ -290,7 +291,7 @@ def test_another_root_that_was_dropped_gives_no_place(tmp_path: Path) -> None:
 )
 def test_each_question_that_is_asked_at_every_turn_reads_an_index_in_order(ledger: Ledger, query: str) -> None:
     values = {"now": 0, "limit": 1, "group_key": "", "namespace": "", "split": None, "omit": None, "entry_id": 1}
-    sql = getattr(queue, query)
+    sql = getattr(waiting, query)
     with ledger.store.read() as connection:
         plan = [row[-1] for row in connection.execute(text(f"EXPLAIN QUERY PLAN {sql}"), values)]
     assert "USING" in plan[0]
