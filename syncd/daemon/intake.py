@@ -12,8 +12,9 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, assert_never
 
+from syncd.daemon.ahead import SMALL, Ahead
 from syncd.daemon.clock import Clock
-from syncd.daemon.reading import Changed, Labeller, NotRead, Reader, Reading, Started, Stopped, Unreadable, Vanished
+from syncd.daemon.reading import Changed, Labeller, NotRead, Reader, Reading, Stopped, Unreadable, Vanished
 from syncd.daemon.replacements import MOST, Replacements
 from syncd.daemon.voice import Said, Voice
 from syncd.errors import ReachError
@@ -31,15 +32,8 @@ _TOGETHER: Final = 64
 """Sightings that one transaction records."""
 _BYTES_TOGETHER: Final = 16_000_000
 """Bytes of their files: what takes long to read does not keep from the way out what was read before."""
-_AHEAD: Final = 16
-"""Small files that are open and being read: the worker reads the next ones while the first are taken in. So neither
-waits for the other, or has to be woken by it, at every file."""
-_SMALL: Final = 1_000_000
-"""Bytes: a larger file is read alone."""
 _AT_LATEST: Final = 0.5
 """Seconds after which they are recorded anyway."""
-SLOWEST_DISK: Final = 100_000.0
-"""Bytes a second: a file that is read more slowly counts as hanging."""
 _BREATH: Final = 0.5
 """Seconds after which long work is interrupted for what is urgent."""
 _DEEPEST: Final = 2
@@ -87,17 +81,14 @@ class Intake:
         self._holds = holds
         self._filters = filters
         self._reader = reader
-        self._reading = Reading(
-            reader=reader, rules=rules, max_file_bytes=max_file_bytes, clock=clock, stop=stop.is_set
-        )
+        reading = Reading(reader=reader, rules=rules, max_file_bytes=max_file_bytes, clock=clock, stop=stop.is_set)
+        self._ahead = Ahead(reading, self._conclude, is_wanted=self._is_wanted, progress=progress)
         self._settling = settling
         self._clock = clock
         self._voice = voice
         self._stop = stop
         self._recorded = recorded
         self._progress = progress
-        self._started: deque[tuple[Started, bool]] = deque()
-        """What is being read, first started first, with whether it is known."""
         self._pending: list[Sighting] = []
         self._pending_bytes = 0
         self._pending_since = 0.0
@@ -130,7 +121,7 @@ class Intake:
         try:
             return self._scan(path)
         finally:
-            self._give_up_started()
+            self._ahead.give_up()
             self._busy = self._expects_nothing = False
             self._unhinted.clear()
 
@@ -197,7 +188,7 @@ class Intake:
                     if self._stop.is_set():
                         break
                     self._look_at(root, place)
-                self._finish_started()
+                self._ahead.finish()
 
     def look_again(self, place: PlacePath) -> None:
         """Have a file looked at again at the next turn; from any thread."""
@@ -211,13 +202,13 @@ class Intake:
         asked = [self._again.popleft() for _ in range(len(self._again))]
         due = self._settling.due(self._clock.monotonic())
         self.look_at([*(due if most is None else due[-most:]), *asked])
-        self._finish_started()
+        self._ahead.finish()
         self._pending += self._replacements.take_quiet(self._clock.monotonic())
         self._record_pending()
 
     def flush(self) -> None:
         """Record what was read so far, also what was kept back for a moment: no more of it is to come."""
-        self._finish_started()
+        self._ahead.finish()
         self._pending += self._replacements.take()
         self._record_pending()
 
@@ -286,7 +277,7 @@ class Intake:
                 self._voice.say(Said.UNREADABLE, _join(root.path, listing.folder), listing.error)
             self._compare_folder(root, listing)
             self._breathe()
-        self._finish_started()
+        self._ahead.finish()
         return visited, unseen, counts
 
     def _compare_folder(self, root: Root, listing: FolderListing) -> None:
@@ -335,7 +326,7 @@ class Intake:
             return
         try:
             look = root.look(place)
-            if look is None and self._finish_started():
+            if look is None and self._ahead.finish():
                 look = root.look(place)
         except ReachError as error:
             self._put_unreadable(place, error.message)
@@ -355,50 +346,21 @@ class Intake:
         if self._replacements.keeps(place, look):
             return
         self._replacements.forget(place)
-        self._progress_reading(look.size)
+        self._ahead.takes(look.size)
         settled = self._settling.look(place, look, self._clock.now(), self._clock.monotonic())
         if isinstance(settled, Settled):
             self._admit(root, place, look, is_known=is_known)
 
     def _admit(self, root: Root, place: PlacePath, look: Look, *, is_known: bool) -> None:
         """Have a settled file read and recorded, unless it changes in between."""
-        if look.size > _SMALL:
-            self._finish_started()
+        if look.size > SMALL:
+            self._ahead.finish()
         if self._pending and self._pending_bytes + look.size > _BYTES_TOGETHER:
             self._record_pending()
-        started = self._reading.start(root, place, look)
-        if isinstance(started, Vanished) and self._finish_started():
-            started = self._reading.start(root, place, look)
-        if not isinstance(started, Started):
-            self._conclude(place, started, is_known=is_known)
-            return
-        self._started.append((started, is_known))
-        if look.size > _SMALL or len(self._started) >= _AHEAD:
-            self._finish_started(keep=0 if look.size > _SMALL else _AHEAD // 2)
+        self._ahead.read(root, place, look, is_known=is_known)
 
-    def _finish_started(self, keep: int = 0) -> bool:
-        """Take in what was started, but for the last ones to `keep`; give it up where nothing is to be taken in.
-
-        Tell whether there was any: then time has passed. A place is gone only if it is not there once all that may
-        be there instead is taken in.
-        """
-        some = len(self._started) > keep
-        while len(self._started) > keep:
-            self._progress_reading()
-            started, is_known = self._started.popleft()
-            if self._stop.is_set() or started.place.root in self._held:
-                self._reading.give_up(started)
-            else:
-                self._conclude(started.place, self._reading.finish(started), is_known=is_known)
-        return some
-
-    def _progress_reading(self, more: int = 0) -> None:
-        """Say within how long all that is started can be read, and so many bytes more."""
-        self._progress((more + sum(started.look.size for started, _ in self._started)) / SLOWEST_DISK)
-
-    def _give_up_started(self) -> None:
-        while self._started:
-            self._reading.give_up(self._started.popleft()[0])
+    def _is_wanted(self, root: bytes) -> bool:
+        return not self._stop.is_set() and root not in self._held
 
     def _conclude(self, place: PlacePath, read: Sighting | NotRead, *, is_known: bool) -> None:
         match read:
@@ -453,7 +415,7 @@ class Intake:
         """Mark as gone what a walk did not list, but not what came after the walk had passed."""
         some, gone = list(places), []
         if some:
-            self._finish_started()
+            self._ahead.finish()
         if self._stop.is_set() or root.path in self._held:
             return  # what was started may be where it is now, and was given up
         for place in some:
