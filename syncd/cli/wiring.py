@@ -111,7 +111,7 @@ def assembled(
         metered = Metered(voice)
         if settings.upload.metered is OnMetered.WAIT:
             stack.enter_context(metered)
-        windows = Windows(settings.upload, Wishes(store).person_pause, metered.is_metered, clock.monotonic)
+        windows = Windows(settings.upload, Wishes(store).person_pause, metered.is_metered)
         rules = Rules.compile(settings.folders, settings.rules)
         policy = Policy(
             per_namespace=settings.upload.copies is Copies.PER_NAMESPACE,

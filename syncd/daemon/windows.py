@@ -13,8 +13,6 @@ from syncd.ledger.wishes import PersonPause
 from syncd.settings import Hours, OnMetered, UploadSettings
 from syncd.upload.forecast import Spell
 
-_ASK_EVERY: Final = 0.1
-"""Seconds between two looks for a person's pause: a fast queue must not ask before each request."""
 _MINUTE: Final = 60.0
 _DAY: Final = 24 * 60
 """Minutes."""
@@ -30,22 +28,15 @@ class Windows:
         settings: UploadSettings,
         person_pause: Callable[[], PersonPause | None],
         is_metered: Callable[[], bool],
-        monotonic: Callable[[], float],
     ) -> None:
         self._settings = settings
         self._person_pause = person_pause
         self._is_metered = is_metered
-        self._monotonic = monotonic
-        self._asked_at = float("-inf")
-        self._pause: PersonPause | None = None
 
     def shut(self, now: float) -> Idle | None:
-        """Say why nothing may leave; None where it may."""
-        if self._monotonic() - self._asked_at >= _ASK_EVERY:
-            self._asked_at = self._monotonic()
-            self._pause = self._person_pause()
+        """Say why nothing may leave; None where it may. A person's word counts as soon as it was given."""
         metered = self._settings.metered is OnMetered.WAIT and self._is_metered()
-        return shut(self._settings.hours, self._pause, now, metered=metered)
+        return shut(self._settings.hours, self._person_pause(), now, metered=metered)
 
 
 def shut(hours: Sequence[Hours], pause: PersonPause | None, now: float, *, metered: bool) -> Idle | None:

@@ -21,6 +21,7 @@ from syncd.daemon.voice import Said
 from syncd.errors import BusyError
 from syncd.ledger.plain import text
 from syncd.ledger.store import connect
+from syncd.ledger.wishes import Wishes
 from syncd.lifecycle import State
 from syncd.settings import OnUnanswered, Order, RuleSettings
 from syncd.upload.replies import PauseReason, Reply, SearchFailed, Stored
@@ -310,6 +311,16 @@ def test_b12_in_the_middle_of_many_files_the_whole_queue_pauses(tmp_path: Path, 
         assert idle.rest is Rest.PAUSED
         rig.restart()
         assert rig.dispatch.gate.pause is not None, "it lasts across a restart"
+
+
+def test_a_person_s_pause_holds_from_the_next_request_on(rig: Rig) -> None:
+    photos(rig, 2)
+    assert rig.dispatch.turn() is None
+    Wishes(rig.store).pause(rig.clock.now(), None)
+    idle = rig.dispatch.turn()
+    assert idle is not None
+    assert idle.rest is Rest.BY_A_PERSON
+    assert len(rig.service.requests) == 1
 
 
 def test_a_pause_ends_with_the_probe_that_is_answered(rig: Rig) -> None:

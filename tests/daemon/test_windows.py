@@ -13,7 +13,6 @@ from syncd.daemon.rest import Rest
 from syncd.daemon.windows import Windows, is_open, next_opening, shut, spells
 from syncd.ledger.wishes import PersonPause
 from syncd.settings import Hours, OnMetered, UploadSettings
-from tests.fakes.clock import FakeClock
 
 NIGHT = Hours(22 * 60, 7 * 60)
 NOON = Hours(12 * 60, 13 * 60 + 30)
@@ -122,31 +121,25 @@ def test_a_person_comes_before_the_clock_and_the_clock_before_the_network() -> N
     assert endless.detail == "paused by a person since 14:00, until `syncd resume`"
 
 
-def test_a_pause_is_looked_for_now_and_then_and_the_network_only_where_it_is_wanted() -> None:
-    clock = FakeClock(at(6, 15, 14))
+def test_a_pause_counts_at_once_and_the_network_is_asked_only_where_it_is_wanted() -> None:
+    now = at(6, 15, 14)
     pauses: list[PersonPause | None] = [None]
     asked: list[str] = []
-
-    def person_pause() -> PersonPause | None:
-        asked.append("pause")
-        return pauses[0]
 
     def is_metered() -> bool:
         asked.append("network")
         return True
 
-    windows = Windows(UploadSettings(), person_pause, is_metered, clock.monotonic)
-    for _ in range(10):
-        assert windows.shut(clock.now()) is None
-    assert asked == ["pause"]
-    pauses[0] = PersonPause(clock.now(), None)
-    clock.advance(1.0)
-    found = windows.shut(clock.now())
+    windows = Windows(UploadSettings(), lambda: pauses[0], is_metered)
+    assert windows.shut(now) is None
+    pauses[0] = PersonPause(now, None)
+    found = windows.shut(now)
     assert found is not None
     assert found.rest is Rest.BY_A_PERSON
+    assert not asked
 
-    waiting = Windows(UploadSettings(metered=OnMetered.WAIT), lambda: None, is_metered, clock.monotonic)
-    found = waiting.shut(clock.now())
+    waiting = Windows(UploadSettings(metered=OnMetered.WAIT), lambda: None, is_metered)
+    found = waiting.shut(now)
     assert found is not None
     assert found.rest is Rest.METERED
 

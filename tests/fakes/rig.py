@@ -174,7 +174,7 @@ class Rig:
             look_again=intake.look_again,
             intake_busy=intake.is_busy,
             answered=self.wake.set,
-            shut=Windows(upload, Wishes(self.store).person_pause, lambda: self.metered, self.clock.monotonic).shut,
+            shut=Windows(upload, Wishes(self.store).person_pause, lambda: self.metered).shut,
         )
         self.pipeline = Pipeline(
             settings=settings,
