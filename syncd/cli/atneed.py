@@ -6,19 +6,16 @@ A `sync` that finds nothing new sends none, and would take a seventh of its time
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
-    from syncd.model import RequestMetadata
-    from syncd.upload.body import SendFile
     from syncd.upload.client import Client
-    from syncd.upload.replies import Hit, Reply, SearchFailed
 
 
 class ClientAtNeed:
-    """Sends and searches as the client does that `make` gives; asked for it once, by whichever thread is first."""
+    """Holds the client that `make` gives; asked for it once, by whichever thread is first."""
 
     def __init__(self, make: Callable[[], Client]) -> None:
         self._make = make
@@ -45,22 +42,3 @@ class ClientAtNeed:
         """End the requests under way, as the client does."""
         if self._made is not None:
             self._made.abandon(complete=complete)
-
-    def send(
-        self,
-        metadata: RequestMetadata,
-        files: Sequence[SendFile],
-        *,
-        completing: Callable[[], None],
-        leaving: Callable[[], None] | None = None,
-        cancel: threading.Event | None = None,
-        waiting: Callable[[], None] | None = None,
-    ) -> Reply:
-        """Send one request."""
-        return self.client().send(
-            metadata, files, completing=completing, leaving=leaving, cancel=cancel, waiting=waiting
-        )
-
-    def search(self, marker: str, unique_id: str | None) -> tuple[Hit, ...] | SearchFailed:
-        """Look images up by their marker."""
-        return self.client().search(marker, unique_id)

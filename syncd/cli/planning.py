@@ -147,11 +147,8 @@ def planned(settings: Settings, store: Store, *, tolerances: Sequence[Tolerance]
         total += waiting.size
         for count in counts.values():
             count.add(waiting)
-    variants = {
-        each: Variant(each, requests, how_fast.done_at(photos, requests, total))
-        for each, count in counts.items()
-        for requests in (count.total(),)
-    }
+    totals = {each: count.total() for each, count in counts.items()}
+    variants = {each: Variant(each, many, how_fast.done_at(photos, many, total)) for each, many in totals.items()}
     now = variants.pop(own)
     return Planned(photos, total, now, tuple(_that_save(now, variants.values())), how_fast)
 

@@ -104,7 +104,7 @@ def assembled(
         client = stack.enter_context(ClientAtNeed(lambda: _client(settings, key, watched.passing)))
         if api.proxy or api.ca_file:
             client.client()  # what cannot be used is said now, not with the first photo
-        watched.sender = client
+        watched.sender = client.client
         executor = stack.enter_context(ThreadPoolExecutor(settings.upload.in_flight, thread_name_prefix="send"))
         # Whoever is in a hurry (a second Ctrl-C) does not wait for answers: the next start knows them as unanswered.
         stack.callback(client.abandon, complete=True)

@@ -5,7 +5,7 @@ Nothing is claimed here. What one round chose already is left out of what it cho
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -60,7 +60,7 @@ class Round:
         if self.scarce:
             return LINGER
         # Without a pace waiting saves but the overhead of a request, which is little beside the bytes of a large one.
-        return MOMENT if sum(owed.size for owed in chosen.batch) <= SMALL_FILE else 0.0
+        return MOMENT if chosen.bytes <= SMALL_FILE else 0.0
 
     def take(self, chosen: Chosen) -> None:
         """Note that a request was chosen."""
@@ -104,7 +104,7 @@ class Choosing:
             if chosen is None:
                 break
             its.take(chosen)
-            sizes.append(sum(owed.size for owed in chosen.batch))
+            sizes.append(chosen.bytes)
         if its.chosen:
             self._chosen_at = its.now
 
@@ -127,16 +127,16 @@ class Choosing:
                 break
         return None
 
-    def _heads(self, its: Round, *, oldest: bool) -> Iterator[int]:
-        """Give the entries that come first and are not taken, as they were when the round began."""
+    def _heads(self, its: Round, *, oldest: bool) -> Sequence[int]:
+        """Give the entries that come first, as they were when the round began; some of them are taken meanwhile."""
         heads = its.heads.get(oldest)
         if heads is None or all(head in its.taken for head in heads):
             limit = _HEADS + len(its.taken)
             heads = its.heads[oldest] = self._waiting.head(self._settings.order, its.now, oldest=oldest, limit=limit)
-        return (head for head in heads if head not in its.taken)
+        return heads
 
     def _first_that_need_not_linger(
-        self, heads: Iterator[int] | Sequence[int], its: Round, *, most_bytes: int | None = None
+        self, heads: Sequence[int], its: Round, *, most_bytes: int | None = None
     ) -> tuple[Chosen | None, list[int]]:
         put_off: list[int] = []
         for head in heads:

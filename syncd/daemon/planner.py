@@ -43,6 +43,11 @@ class Chosen:
     full: bool
     """Whether no photo that may still come could travel with them."""
 
+    @property
+    def bytes(self) -> int:
+        """The bytes of its files."""
+        return sum(owed.size for owed in self.batch)
+
 
 @dataclass(frozen=True, slots=True)
 class _Wanted:
@@ -94,8 +99,7 @@ class Planner:
 
     def _shared(self, first: _Wanted, some: Sequence[_Wanted], limits: Limits, *, exact: bool = False) -> Chosen:
         if len(some) == 1:
-            words = worded(first.own.rest, first.own.taken_at, first.own.position)
-            return Chosen((first.owed,), words, {}, full=limits.files == 1)
+            return Chosen((first.owed,), _words(first), {}, full=limits.files == 1)
         parcels = [_parcel(wanted) for wanted in some]
         batches = plan(parcels, limits, EXACT if exact else self._tolerance)
         batch = next(batch for batch in batches if any(each.member is first for each in batch))

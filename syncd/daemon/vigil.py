@@ -73,7 +73,8 @@ class WatchedSender:
         self._vigil = vigil
         self._step = step
         self._hold_back = hold_back
-        self.sender: Sender | None = None
+        self.sender: Callable[[], Sender] | None = None
+        """Gives the sender that is watched."""
 
     def passing(self, size: int) -> float:
         """Hear that a piece of a body leaves; give the seconds for which it must wait."""
@@ -95,7 +96,7 @@ class WatchedSender:
         assert self.sender is not None  # noqa: S101 - the composition root sets it before anything is sent
         self._vigil.progress(_thread(), self._step)
         try:
-            return self.sender.send(
+            return self.sender().send(
                 metadata, files, completing=completing, leaving=leaving, cancel=cancel, waiting=waiting
             )
         finally:
@@ -106,7 +107,7 @@ class WatchedSender:
         assert self.sender is not None  # noqa: S101 - see above
         self._vigil.progress(_thread(), self._step)
         try:
-            return self.sender.search(marker, unique_id)
+            return self.sender().search(marker, unique_id)
         finally:
             self._vigil.ended(_thread())
 

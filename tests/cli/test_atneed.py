@@ -24,8 +24,8 @@ def test_it_is_made_with_the_first_request_and_once() -> None:
     with ClientAtNeed(make) as client:
         client.abandon(complete=True)
         assert not made
-        assert isinstance(client.search("syncd-0123456789abcdef", None), SearchFailed)
-        assert isinstance(client.search("syncd-0123456789abcdef", None), SearchFailed)
+        assert isinstance(client.client().search("syncd-0123456789abcdef", None), SearchFailed)
+        assert isinstance(client.client().search("syncd-0123456789abcdef", None), SearchFailed)
         client.abandon()
         assert made == [client.client()]
 

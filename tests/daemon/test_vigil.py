@@ -73,7 +73,7 @@ def test_a_request_is_watched_from_its_begin_to_its_end_and_each_piece_is_progre
         found.append([one.worker for one in vigil.overdue()])
         raise OSError("as it may be")
 
-    watched.sender = StuckSender(inside)
+    watched.sender = lambda: StuckSender(inside)
     calls: dict[str, Callable[[], object]] = {
         "send": lambda: watched.send(RequestMetadata("default"), (), completing=lambda: None),
         "search": lambda: watched.search("syncd-0", None),
