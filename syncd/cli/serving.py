@@ -17,7 +17,7 @@ from syncd.cli.places import ledger_path
 from syncd.cli.planning import done_at
 from syncd.cli.signals import Signals
 from syncd.cli.telling import PlainVoice
-from syncd.cli.wiring import assembled, watching
+from syncd.cli.wiring import alarm, assembled, watching
 from syncd.daemon import service
 from syncd.daemon.announcer import Announcer
 from syncd.daemon.clock import SystemClock
@@ -131,6 +131,7 @@ class _Daemon:
                 herald=self.herald,
                 stop=self.signals.stop,
                 wake=self.signals.wake,
+                written=stack.enter_context(alarm(choice.now.settings, self.signals)),
                 reload=self.signals.reload,
                 reconsider=choice.reconsider,
                 abandon=lambda: parts.client.abandon(complete=True),

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from syncd.upload.client import Client
     from syncd.watch.hints import Hints
     from syncd.watch.observer import Watcher
+    from syncd.watch.tripwire import Tripwire
 
 
 class FreshRoots:
@@ -108,7 +109,7 @@ def assembled(
         executor = stack.enter_context(ThreadPoolExecutor(settings.upload.in_flight, thread_name_prefix="send"))
         # Whoever is in a hurry (a second Ctrl-C) does not wait for answers: the next start knows them as unanswered.
         stack.callback(client.abandon, complete=True)
-        metered = Metered(voice)
+        metered = Metered(voice, changed=signals.wake.set)
         if settings.upload.metered is OnMetered.WAIT:
             stack.enter_context(metered)
         windows = Windows(settings.upload, Wishes(store).person_pause, metered.is_metered)
@@ -188,6 +189,14 @@ def watching(settings: Settings) -> tuple[Hints, Watcher]:
         for folder in settings.folders
     ]
     return hints, Watcher(roots, hints)
+
+
+def alarm(settings: Settings, signals: Signals) -> Tripwire:
+    """Build what wakes the way out when another command writes to the ledger: each change goes to its log first."""
+    from syncd.watch.tripwire import Tripwire
+
+    ledger = ledger_path(settings)
+    return Tripwire(ledger.with_name(f"{ledger.name}-wal"), signals.wake.set)
 
 
 def _client(settings: Settings, key: ApiKey | None, passing: Callable[[int], float]) -> Client:

@@ -12,6 +12,7 @@ import os
 import socket
 import threading
 from collections.abc import Callable
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from types import TracebackType
@@ -22,6 +23,7 @@ from syncd.daemon.voice import Said, Voice
 WRITE_EVERY: Final = 15.0
 """Seconds between two writings of the file: what node_exporter reads at most."""
 _AT_ONCE: Final = 4
+_LOOK_FOR_THE_END: Final = 3600.0
 _CLIENT_WITHIN: Final = 5.0
 _CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -33,7 +35,8 @@ class MetricsServer:
         """Raise OSError where the address cannot be had."""
         handler = _handler(render, allowed_hosts(host, port))
         self._server = _Server((host, port), handler, socket.AF_INET6 if ":" in host else socket.AF_INET)
-        self._thread = threading.Thread(target=self._server.serve_forever, name="metrics", daemon=True)
+        serve = partial(self._server.serve_forever, poll_interval=_LOOK_FOR_THE_END)
+        self._thread = threading.Thread(target=serve, name="metrics", daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -42,6 +45,8 @@ class MetricsServer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        # A socket that takes no connections any more ends its waiting (shutdown(2)); by itself it would look late.
+        self._server.socket.shutdown(socket.SHUT_RDWR)
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()

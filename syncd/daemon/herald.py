@@ -72,7 +72,7 @@ class Herald:
     def turn(self, status: Callable[[], str] | None = None) -> None:
         """Hear that the main thread lives; feed the watchdog, and say how things stand where that has changed."""
         now = self._clock.monotonic()
-        if now - self._looked_at < self._look_every:
+        if now < self._looked_at + self._look_every:
             return
         self._looked_at = now
         overdue = self.vigil.overdue()
@@ -80,12 +80,19 @@ class Herald:
             self._say_hung(overdue)
             return
         self._overdue = frozenset()
-        if now - self._fed_at >= self._feed_every:
+        if now >= self._fed_at + self._feed_every:
             self._fed_at = now
             self._notifier.alive()
-        if status is not None and now - self._told_at >= STATUS_EVERY:
+        if status is not None and now >= self._told_at + STATUS_EVERY:
             self._told_at = now
             self._say(status())
+
+    def next_turn(self) -> float:
+        """Tell, on the monotonic clock, when it must hear of the main thread again."""
+        dues = [self._told_at + STATUS_EVERY, self.vigil.next_due()]
+        if self._notifier.watchdog is not None:
+            dues.append(self._fed_at + self._feed_every)
+        return max(min(dues), self._looked_at + self._look_every)
 
     def _say(self, line: str) -> None:
         if line != self._told:

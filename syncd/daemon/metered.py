@@ -58,11 +58,17 @@ class Metered:
     """Keeps what was last heard of the network; the first answer is there when it starts."""
 
     def __init__(
-        self, voice: Voice, ask: Callable[[], bool | None] = ask_network_manager, every: float = ASK_EVERY
+        self,
+        voice: Voice,
+        ask: Callable[[], bool | None] = ask_network_manager,
+        every: float = ASK_EVERY,
+        changed: Callable[[], None] = lambda: None,
     ) -> None:
+        """Ask nobody yet. `changed` is called when the network is another than before."""
         self._voice = voice
         self._ask = ask
         self._every = every
+        self._changed = changed
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._go_on_asking, name="metered", daemon=True)
         self._known = True
@@ -96,4 +102,6 @@ class Metered:
             detail = "the network is metered: uploads wait" if found else "the network is not metered any more"
             self._voice.say(Said.NETWORK, None, detail)
         self._known = found is not None
-        self._metered = bool(found)
+        before, self._metered = self._metered, bool(found)
+        if self._metered != before:
+            self._changed()

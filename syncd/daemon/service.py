@@ -46,7 +46,12 @@ SUSPENDED: Final = 5.0
 AT_ONCE: Final = 64
 """Files that have settled, the latest ones, that are read when a scan is interrupted."""
 _LOOK: Final = 1.0
-"""Seconds after which the ledger is asked in any case: another command may have changed an entry, or want a scan."""
+"""Seconds after which the ledger is asked in any case: another command may have changed an entry, or want a scan.
+
+Only while something goes on: where nothing does, the ledger is waited for, and not asked."""
+_SOON: Final = 0.02
+"""Seconds after which it is asked once more after a write of another command, then twice that, and so on: such a write
+is heard of before its transaction has ended."""
 _FAREWELL: Final = "what is under way is finished or given up, nothing new leaves"
 _COUNTING_SHARE: Final = 50
 """So many times as long as the counting for the line of status takes is waited for before the next."""
@@ -96,6 +101,29 @@ class Hinting(Protocol):
         ...
 
 
+class Alarm(Protocol):
+    """Sets `wake` once when anybody writes to the ledger, after it was set."""
+
+    @property
+    def is_set(self) -> bool:
+        """Whether the next write will wake."""
+        ...
+
+    def set(self) -> bool:
+        """Have the next write wake, but none of before; False where that cannot be had."""
+        ...
+
+
+class NoAlarm:
+    """Never wakes: the ledger is asked from time to time."""
+
+    is_set: Final = False
+
+    def set(self) -> bool:
+        """Have nothing wake."""
+        return False
+
+
 class Ending(StrEnum):
     """Why a run ended."""
 
@@ -120,6 +148,8 @@ class Outside:
     stop: threading.Event = field(default_factory=threading.Event)
     wake: threading.Event = field(default_factory=threading.Event)
     """There is news for the way out."""
+    written: Alarm = field(default_factory=NoAlarm)
+    """Sets `wake` when another command has written to the ledger."""
     reload: threading.Event = field(default_factory=threading.Event)
     """The configuration is to be read again."""
     reconsider: Callable[[], bool] = lambda: False
@@ -189,23 +219,46 @@ class _Dispatching:
         self._count_at = 0.0
         self._told_rest: Rest | None = None
         self._wishes_at = float("-inf")
+        self._is_quiet = False
+        self._look = _LOOK
 
     def until_it_ends(self) -> Ending:
-        outside, dispatch, clock = self._outside, self._pipeline.dispatch, self._pipeline.clock
+        outside, dispatch = self._outside, self._pipeline.dispatch
         while not outside.stop.is_set() and self._watchman.error is None:
             outside.wake.clear()
             if outside.reload.is_set() and self._takes_other_settings():
                 return Ending.RELOAD
             self._grant_wishes()
             self._idle = dispatch.turn()
-            timeout = 0.0
-            if self._idle is not None:
-                until = self._idle.until
-                timeout = _LOOK if until is None else max(0.0, min(_LOOK, until - clock.now()))
-            outside.herald.vigil.progress(UPLOADS, timeout)
+            outside.herald.vigil.progress(UPLOADS)
             outside.herald.turn(self.line)
-            outside.wake.wait(timeout)
+            timeout = 0.0 if self._idle is None else self._until_next(self._idle)
+            outside.herald.vigil.progress(UPLOADS, timeout)
+            self._wait(timeout)
         return Ending.STOPPED
+
+    def _wait(self, timeout: float) -> None:
+        waited_for_a_write = self._outside.written.is_set
+        woken = self._outside.wake.wait(timeout)
+        self._is_quiet = not woken and (self._is_quiet or timeout >= _LOOK)
+        if waited_for_a_write and not self._outside.written.is_set:
+            self._look = _SOON
+        elif not woken:
+            self._look = min(_LOOK, 2 * self._look)
+
+    def _until_next(self, idle: Idle) -> float:
+        """Say for how many seconds there is nothing to do, if nobody wakes it."""
+        clock, written = self._pipeline.clock, self._outside.written
+        left = float("inf") if idle.until is None else max(0.0, idle.until - clock.now())
+        if left <= _LOOK or not self._is_quiet or self._pipeline.dispatch.in_flight:
+            return min(left, self._look)
+        if written.is_set:
+            return max(0.0, min(left, self._outside.herald.next_turn() - clock.monotonic()))
+        if written.set():
+            # What was written until now wakes nobody: all is asked once more.
+            self._wishes_at = float("-inf")
+            return 0.0
+        return _LOOK
 
     def line(self) -> str:
         """Say how things stand; counted again only where something has happened since, and not all the time."""
@@ -237,15 +290,15 @@ class _Dispatching:
             raise
 
     def _let_them_end(self) -> None:
-        self._wait(STOP_WITHIN)
+        self._wait_for_answers(STOP_WITHIN)
         self._pipeline.dispatch.give_up_what_is_incomplete()
-        self._wait(ANSWER_WITHIN)
+        self._wait_for_answers(ANSWER_WITHIN)
         if self._pipeline.dispatch.in_flight:
             self._outside.abandon()
-        self._wait(STOP_WITHIN)
+        self._wait_for_answers(STOP_WITHIN)
         self._outside.herald.vigil.ended(UPLOADS)
 
-    def _wait(self, within: float) -> None:
+    def _wait_for_answers(self, within: float) -> None:
         dispatch, clock = self._pipeline.dispatch, self._pipeline.clock
         deadline = clock.monotonic() + within
         while dispatch.in_flight and clock.monotonic() < deadline:
@@ -264,7 +317,7 @@ class _Dispatching:
 
     def _grant_wishes(self) -> None:
         now = self._pipeline.clock.monotonic()
-        if now - self._wishes_at < _LOOK / 2:
+        if now - self._wishes_at < self._look / 4:
             return
         self._wishes_at = now
         asked_at = self._wishes.scan_asked_at()
@@ -395,6 +448,7 @@ class _Watchman:
         if self._was_suspended():
             self._asked.update(self._pipeline.roots)
             self._check_at = 0.0
+            self._wake.set()  # what was waited for by the clock may be due
 
     def _was_suspended(self) -> bool:
         """Tell whether the machine slept since the last look: what changed meanwhile gave no events."""

@@ -61,6 +61,11 @@ class Vigil:
         with self._lock:
             return [Overdue(worker, now - heard) for worker, (heard, due) in self._heard.items() if due < now]
 
+    def next_due(self) -> float:
+        """Tell, on the monotonic clock, when one is overdue at the earliest, if nobody is heard of before."""
+        with self._lock:
+            return min((due for _, due in self._heard.values()), default=float("inf"))
+
 
 class WatchedSender:
     """A sender whose threads are watched. `step`: the longest that the network may keep one step waiting, in seconds.

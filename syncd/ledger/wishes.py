@@ -1,6 +1,7 @@
 """What people ask of the daemon by other commands: a scan now, a pause, its end. Facts, so that no wish is lost.
 
-The daemon looks at them once a second; a wish needs no signal, no socket, and no daemon that listens at the moment.
+The daemon looks at them once a second, or where it is idle when somebody has written to the ledger; a wish needs no
+signal, no socket, and no daemon that listens at the moment.
 """
 
 from __future__ import annotations

@@ -33,6 +33,9 @@ __all__ = ["Handler", "HintBatch", "Hints", "WatchMode", "WatchedRoot", "Watcher
 _TRY_AGAIN: Final = 600.0
 """Seconds after which a root that could not be watched is tried again, although no limit was raised."""
 
+ECHO_EVERY: Final = 20.0
+"""Seconds between two echoes of a root, at least: each wakes three threads up."""
+
 _LOOK_FOR_ECHO: Final = 0.005
 """Seconds between two looks for the first echo."""
 
@@ -104,6 +107,17 @@ class _Watch:
     try_again_at: float = 0.0
     limit: int | None = None
 
+    def poke(self, now: float) -> None:
+        """Ask for an echo."""
+        if self.observer is not None and self.handler is not None:
+            self.handler.echoed_at, self.poked_at = None, now
+            self.observer.poke()
+
+    def silent_for(self, now: float) -> float:
+        """Count the seconds for which an echo has not come."""
+        silent = self.handler is not None and self.handler.echoed_at is None
+        return now - self.poked_at if silent and self.poked_at is not None else 0.0
+
 
 class Watcher:
     """Watches the roots by inotify where that works, and says which roots must be polled by scanning them.
@@ -135,9 +149,7 @@ class Watcher:
         deadline = time.monotonic() + within
         silent = {path: watch for path, watch in self._watches.items() if watch.observer is not None}
         for watch in silent.values():
-            watch.poked_at = self._monotonic()
-            if watch.observer is not None:
-                watch.observer.poke()
+            watch.poke(self._monotonic())
         while True:
             silent = {path: watch for path, watch in silent.items() if not (watch.handler and watch.handler.echoed_at)}
             if not silent or time.monotonic() >= deadline:
@@ -159,7 +171,8 @@ class Watcher:
 
     def check(self, now: float) -> list[Problem]:
         """Examine every root at `now` (monotonic), heal what can be healed, and return what was or is wrong."""
-        return [problem for watch in self._watches.values() for problem in self._check(watch, now)]
+        echoing = self._to_echo(now)
+        return [problem for watch in self._watches.values() for problem in self._check(watch, now, echoing)]
 
     def rebuild(self, root: bytes) -> None:
         """Build the observer of a root anew and ask for its rescan."""
@@ -168,9 +181,21 @@ class Watcher:
         self._build(watch)
         self._hints.rescan(root)
 
-    def _check(self, watch: _Watch, now: float) -> list[Problem]:
+    def _to_echo(self, now: float) -> _Watch | None:
+        """Choose the root whose echo lies back the longest: one at each look, so that many cost no more than two."""
+        heard = [
+            (watch.poked_at, path)
+            for path, watch in self._watches.items()
+            if watch.poked_at is not None and watch.handler is not None and watch.handler.echoed_at is not None
+        ]
+        poked_at, path = min(heard, default=(now, b""))
+        return self._watches[path] if now - poked_at >= ECHO_EVERY else None
+
+    def _check(self, watch: _Watch, now: float, echoing: _Watch | None) -> list[Problem]:
         if watch.observer is None:
             return self._try_again(watch, now)
+        if watch.poked_at is None or watch is echoing:
+            watch.poke(now)
         problems = diagnose(watch.root.path, self._vitals(watch, now))
         heals_itself = {Fault.OVERFLOW}
         if any(problem.fault not in heals_itself for problem in problems):
@@ -231,9 +256,8 @@ class Watcher:
         watch.polled = str(watch.problem.fault)
 
     def _vitals(self, watch: _Watch, now: float) -> Vitals:
-        observer, handler = watch.observer, watch.handler
+        observer = watch.observer
         assert observer is not None  # noqa: S101 - _check has asked
-        assert handler is not None  # noqa: S101 - they come and go together
         overflows = observer.notes.overflows - watch.overflows_told
         watch.overflows_told += overflows
         vitals = Vitals(
@@ -244,21 +268,13 @@ class Watcher:
             dead_threads=tuple(observer.dead_threads()),
             overflows=overflows,
             refused=dict(observer.notes.refused),
-            silent_for=self._silence(watch, observer, handler, now),
+            silent_for=watch.silent_for(now),
         )
         if watch.folders is not None:
             counts = (observer.watches(), observer.kernel_watches())
             vitals = replace(vitals, watches=min(count for count in counts if count is not None), folders=watch.folders)
             watch.folders = None
         return vitals
-
-    def _silence(self, watch: _Watch, observer: RootObserver, handler: Handler, now: float) -> float:
-        if watch.poked_at is not None and handler.echoed_at is None:
-            return now - watch.poked_at
-        handler.echoed_at = None
-        watch.poked_at = now
-        observer.poke()
-        return 0.0
 
 
 def _drop(watch: _Watch) -> None:

@@ -94,3 +94,27 @@ def test_a_status_is_said_when_it_changes_and_not_too_often() -> None:
         stage.clock.advance(1.0)
         stage.herald.turn(lambda: "the same")
     assert stage.count("STATUS=the same") == 1
+
+
+def test_it_says_when_it_must_hear_of_the_main_thread_again() -> None:
+    stage = Stage(watchdog=80.0)
+    stage.vigil.progress("a")
+    stage.herald.turn(lambda: "at work")
+    assert stage.herald.next_turn() - stage.clock.monotonic() == STATUS_EVERY
+    for _ in range(10):
+        stage.clock.advance(stage.herald.next_turn() - stage.clock.monotonic())
+        stage.vigil.progress("a")
+        stage.herald.turn(lambda: "at work")
+    assert stage.count("WATCHDOG=1") == 6, "at 0, and every 20 s"
+
+
+def test_it_hears_of_the_main_thread_as_soon_as_a_worker_is_overdue_and_then_once_a_second() -> None:
+    stage = Stage(watchdog=80.0)
+    stage.vigil.progress("hanging")
+    for _ in range(30):
+        stage.herald.turn(lambda: "at work")
+        if stage.hung:
+            break
+        stage.clock.advance(stage.herald.next_turn() - stage.clock.monotonic())
+    assert [[round(one.silent) for one in overdue] for overdue in stage.hung] == [[81]]
+    assert stage.herald.next_turn() - stage.clock.monotonic() == 1.0

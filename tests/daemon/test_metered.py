@@ -64,10 +64,14 @@ class Network:
 def test_the_first_answer_is_there_at_once_and_later_ones_follow() -> None:
     voice = FakeVoice()
     network = Network(True, False)
-    with Metered(voice, network.ask, every=0.01) as metered:
+    changes = threading.Semaphore(0)
+    with Metered(voice, network.ask, every=0.01, changed=changes.release) as metered:
         for _ in range(3):
             assert network.asked.acquire(timeout=10)
         assert not metered.is_metered()
+        assert changes.acquire(timeout=10)
+        assert changes.acquire(timeout=10)
+    assert not changes.acquire(blocking=False), "once for each change, not for each answer"
     assert voice.details(Said.NETWORK) == [
         "the network is metered: uploads wait",
         "the network is not metered any more",

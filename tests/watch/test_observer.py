@@ -16,7 +16,7 @@ from syncd.watch.filters import Filter
 from syncd.watch.health import ECHO_WITHIN, Fault
 from syncd.watch.hints import HintBatch, Hints
 from syncd.watch.mounts import Mount
-from syncd.watch.observer import WatchedRoot, Watcher, WatchMode
+from syncd.watch.observer import ECHO_EVERY, WatchedRoot, Watcher, WatchMode
 from tests.watch import namespace
 
 
@@ -321,6 +321,8 @@ def test_the_echo_comes_and_its_absence_is_noticed(watched: Watched) -> None:
     while handler.echoed_at is None:
         assert time.monotonic() < deadline, "opening the root gives no echo"
         watched.hears()
+    assert watched.faults(now + ECHO_EVERY - 1) == []
+    assert handler.echoed_at is not None, "not asked for again so soon"
     assert watched.faults(now + ECHO_WITHIN * 2) == []
     # Everybody lives, but the watch on the root is gone: what W6 leaves behind where no mount shows it.
     group = group_of(watched)
@@ -330,6 +332,28 @@ def test_the_echo_comes_and_its_absence_is_noticed(watched: Watched) -> None:
     assert watched.faults(now + 100) == []
     assert watched.faults(now + 100 + ECHO_WITHIN) == [Fault.DEAF]
     watched.healed()
+
+
+def test_one_root_after_the_other_is_asked_for_an_echo(tmp_path: Path) -> None:
+    roots = [tmp_path / name for name in ("a", "b", "c")]
+    for root in roots:
+        root.mkdir()
+    watcher = Watcher([WatchedRoot(bytes(root)) for root in roots], Hints())
+    watcher.start()
+    try:
+        assert watcher.prove(10.0) == []
+        begun = time.monotonic()
+        asked: list[list[bytes]] = []
+        for look in range(1, 8):
+            watcher.check(begun + 10.0 * look)
+            asked.append([path for path, watch in watcher._watches.items() if watch.poked_at == begun + 10.0 * look])
+            for watch in watcher._watches.values():
+                assert watch.handler is not None
+                watch.handler.echoed_at = begun  # it has come
+    finally:
+        watcher.stop()
+    in_turn = [[bytes(root)] for root in roots]
+    assert asked == [[], *in_turn, *in_turn]
 
 
 def test_folders_without_a_watch_are_noticed_after_a_scan(watched: Watched) -> None:
