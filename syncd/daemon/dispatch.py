@@ -87,6 +87,7 @@ class Dispatch:
             executor=executor,
             settings=settings,
             clock=clock,
+            waits=self._waits,
             leaves=self._leaves,
             answered=answered,
         )
@@ -151,9 +152,13 @@ class Dispatch:
 
     def _nothing_may_leave(self, now: float) -> Idle | None:
         """Tell why neither an upload nor a look-up may leave now."""
+        idle = self._shut(now)
+        if idle is not None:
+            self._flights.give_up_what_waits(idle.detail or str(idle.rest))
+            return idle
         if self.in_flight >= self._settings.in_flight:
             return Idle(Rest.UNDER_WAY)
-        idle = self._shut(now) or self._gate_is_shut(now)
+        idle = self._gate_is_shut(now)
         if idle is not None:
             return idle
         if self._one_waits_for_its_turn():
@@ -241,6 +246,7 @@ class Dispatch:
     def finish(self, deadline: float | None) -> None:
         """Let what is under way come to its end, at most so many seconds; what is not complete then is given up."""
         if deadline is not None:
+            self._flights.give_up_what_waits("syncd ends")
             wait(self._under_way(), timeout=deadline)
             self.give_up_what_is_incomplete()
         wait(self._under_way())
@@ -308,6 +314,13 @@ class Dispatch:
             for load in loads:
                 close(load.files)
             raise
+
+    def _waits(self, turn: Turn) -> None:
+        """Have a request wait until its turn is near; on the thread that sends it. What was said meanwhile counts."""
+        turn.wait()
+        idle = self._shut(self._clock.now()) if turn.interval else None
+        if idle is not None:
+            turn.give_up(idle.detail or str(idle.rest))
 
     def _leaves(self, turn: Turn) -> None:
         """Let a request go when its turn comes; on the thread that sends it."""

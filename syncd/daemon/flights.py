@@ -96,15 +96,20 @@ class Flights:
         executor: Executor,
         settings: UploadSettings,
         clock: Clock,
+        waits: Callable[[Turn], None],
         leaves: Callable[[Turn], None],
         answered: Callable[[], None],
     ) -> None:
-        """`leaves` lets a request go when its turn comes, on the thread that sends it; `answered`: one came back."""
+        """`waits` has a request wait until its turn is near, and `leaves` lets it go, on the thread that sends it.
+
+        `answered` hears that one came back.
+        """
         self._queue = queue
         self._sender = sender
         self._executor = executor
         self._settings = settings
         self._clock = clock
+        self._waits = waits
         self._leaves = leaves
         self._answered = answered
         self._under_way: dict[Future[Reply], Flight] = {}
@@ -138,6 +143,11 @@ class Flights:
             )
             self._send(flight)
 
+    def give_up_what_waits(self, why: str) -> None:
+        """Have those not leave that have not left."""
+        for flight in self._under_way.values():
+            flight.turn.give_up(why)
+
     def come_back(self) -> list[tuple[Flight, Future[Reply]]]:
         """Give the requests that ended, with what came of them; they are under way no more."""
         done = [(self._under_way.pop(future), future) for future in self.futures if future.done()]
@@ -167,7 +177,7 @@ class Flights:
             completing=lambda: self._queue.completing(request_id, self._clock.now()),
             leaving=lambda: self._leaves(flight.turn),
             cancel=flight.turn.cancel,
-            waiting=flight.turn.wait,
+            waiting=lambda: self._waits(flight.turn),
         )
         self._under_way[future] = flight
         future.add_done_callback(lambda _: self._answered())

@@ -583,6 +583,38 @@ def test_finishing_gives_up_what_is_not_complete(tmp_path: Path) -> None:
         assert rig.service.stored == []
 
 
+def test_a_request_that_is_made_and_has_not_left_does_not_leave_after_a_pause(tmp_path: Path) -> None:
+    executor = StepExecutor(inline=False)
+    with Rig(tmp_path, executor=executor) as rig:
+        photos(rig, 1)
+        rig.dispatch.turn()
+        assert rig.count(State.SENDING) == 1
+        Wishes(rig.store).pause(rig.clock.now(), None)
+        assert isinstance(idle := rig.dispatch.turn(), Idle)
+        assert idle.rest is Rest.BY_A_PERSON
+        executor.step()
+        rig.dispatch.turn()
+        assert rig.states() == {"p0000.jpg": State.READY}
+        assert rig.service.stored == []
+        Wishes(rig.store).resume()
+        rig.dispatch.turn()
+        executor.step()
+        rig.dispatch.turn()
+        assert len(rig.service.stored) == 1, "what was taken back had no try, and waits for nothing"
+
+
+def test_a_request_whose_turn_comes_after_a_pause_does_not_leave(tmp_path: Path) -> None:
+    executor = StepExecutor(inline=False)
+    with Rig(tmp_path, upload=replace(UNPACED, pace=1.0), executor=executor) as rig:
+        photos(rig, 1)
+        rig.dispatch.turn()
+        Wishes(rig.store).pause(rig.clock.now(), None)
+        executor.step()  # nobody has looked around since
+        rig.dispatch.turn()
+        assert rig.states() == {"p0000.jpg": State.READY}
+        assert rig.service.stored == []
+
+
 def test_an_error_of_one_request_does_not_keep_the_others_from_being_settled(tmp_path: Path) -> None:
     class Broken(FakeService):
         def send(self, *args: Any, **more: Any) -> Reply:

@@ -162,6 +162,20 @@ MUTANTS: Final = (
         (f"{ANSWERS}::test_b14_ids_that_cannot_be_right_are_not_recorded",),
     ),
     Mutant(
+        "what waits for its turn hears of no pause",
+        "syncd/daemon/dispatch.py",
+        "        idle = self._shut(self._clock.now()) if turn.interval else None\n",
+        "        idle: Idle | None = None\n",
+        ("tests/daemon/test_dispatch.py::test_a_request_whose_turn_comes_after_a_pause_does_not_leave",),
+    ),
+    Mutant(
+        "what is made already leaves after a pause",
+        "syncd/daemon/dispatch.py",
+        "            self._flights.give_up_what_waits(idle.detail or str(idle.rest))\n",
+        "",
+        ("tests/daemon/test_dispatch.py::test_a_request_that_is_made_and_has_not_left_does_not_leave_after_a_pause",),
+    ),
+    Mutant(
         "another marker goes out than the ledger knows",
         "syncd/daemon/flights.py",
         "            marker=marker,\n",
