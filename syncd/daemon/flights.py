@@ -100,7 +100,7 @@ class Flights:
         leaves: Callable[[Turn], None],
         answered: Callable[[], None],
     ) -> None:
-        """`waits` has a request wait until its turn is near, and `leaves` lets it go, on the thread that sends it.
+        """Have requests wait by `waits` until their turn is near, and go by `leaves`, each on the thread that sends it.
 
         `answered` hears that one came back.
         """
