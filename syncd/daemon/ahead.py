@@ -1,4 +1,4 @@
-"""Reading ahead: the worker reads the next small files while the first are taken in.
+"""Reading ahead: the worker reads the next files while the first are taken in.
 
 So neither waits for the other, or has to be woken by it, at every file. What was begun first is concluded first.
 """
@@ -15,11 +15,11 @@ from syncd.model import Look, PlacePath
 from syncd.watch.reach import Root
 
 SMALL: Final = 1_000_000
-"""Bytes: a larger file is read alone."""
+"""Bytes: of larger files only one is begun while another is waited for."""
 SLOWEST_DISK: Final = 100_000.0
 """Bytes a second: a file that is read more slowly counts as hanging."""
 _MOST: Final = 16
-"""Small files that are open and being read."""
+"""Files that are open and being read."""
 
 
 class Conclude(Protocol):
@@ -39,17 +39,22 @@ class Ahead:
         *,
         is_wanted: Callable[[bytes], bool],
         progress: Callable[[float], None],
+        waits_for: Callable[[int], None],
     ) -> None:
-        """`is_wanted` tells whether anything of a root is to be taken in; `progress` hears how long a step may take."""
+        """`is_wanted` tells whether anything of a root is to be taken in; `progress` hears how long a step may take.
+
+        `waits_for` is called before a file of so many bytes is waited for: nothing should be kept waiting with it.
+        """
         self._reading = reading
         self._conclude = conclude
         self._is_wanted = is_wanted
         self._progress = progress
+        self._waits_for = waits_for
         self._started: deque[tuple[Started, bool]] = deque()
         """First started first, with whether it is known."""
 
     def read(self, root: Root, place: PlacePath, look: Look, *, is_known: bool) -> None:
-        """Have a settled file read. A small one is concluded with those that come after it, or by `finish`."""
+        """Have a settled file read. It is concluded with those that come after it, or by `finish`."""
         started = self._reading.start(root, place, look)
         if isinstance(started, Vanished) and self.finish():
             started = self._reading.start(root, place, look)
@@ -58,7 +63,7 @@ class Ahead:
             return
         self._started.append((started, is_known))
         if look.size > SMALL:
-            self.finish()
+            self.finish(keep=1)
         elif len(self._started) >= _MOST:
             self.finish(keep=_MOST // 2)
 
@@ -73,6 +78,7 @@ class Ahead:
             self.takes()
             started, is_known = self._started.popleft()
             if self._is_wanted(started.place.root):
+                self._waits_for(started.look.size)
                 self._conclude(started.place, self._reading.finish(started), is_known=is_known)
             else:
                 self._reading.give_up(started)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, assert_never
 
-from syncd.daemon.ahead import SMALL, Ahead
+from syncd.daemon.ahead import Ahead
 from syncd.daemon.clock import Clock
 from syncd.daemon.reading import Changed, Labeller, NotRead, Reader, Reading, Stopped, Unreadable, Vanished
 from syncd.daemon.replacements import MOST, Replacements
@@ -82,7 +82,9 @@ class Intake:
         self._filters = filters
         self._reader = reader
         reading = Reading(reader=reader, rules=rules, max_file_bytes=max_file_bytes, clock=clock, stop=stop.is_set)
-        self._ahead = Ahead(reading, self._conclude, is_wanted=self._is_wanted, progress=progress)
+        self._ahead = Ahead(
+            reading, self._conclude, is_wanted=self._is_wanted, progress=progress, waits_for=self._make_way
+        )
         self._settling = settling
         self._clock = clock
         self._voice = voice
@@ -349,15 +351,12 @@ class Intake:
         self._ahead.takes(look.size)
         settled = self._settling.look(place, look, self._clock.now(), self._clock.monotonic())
         if isinstance(settled, Settled):
-            self._admit(root, place, look, is_known=is_known)
+            self._ahead.read(root, place, look, is_known=is_known)
 
-    def _admit(self, root: Root, place: PlacePath, look: Look, *, is_known: bool) -> None:
-        """Have a settled file read and recorded, unless it changes in between."""
-        if look.size > SMALL:
-            self._ahead.finish()
-        if self._pending and self._pending_bytes + look.size > _BYTES_TOGETHER:
+    def _make_way(self, size: int) -> None:
+        """Record what was read before a file that may take long."""
+        if self._pending and self._pending_bytes + size > _BYTES_TOGETHER:
             self._record_pending()
-        self._ahead.read(root, place, look, is_known=is_known)
 
     def _is_wanted(self, root: bytes) -> bool:
         return not self._stop.is_set() and root not in self._held

@@ -369,6 +369,18 @@ def test_a_large_file_does_not_hold_up_what_was_read_before_it(rig: Rig) -> None
     assert seen == [set(), {"a.jpg"}, {"a.jpg", "large.jpg"}]
 
 
+def test_of_large_files_the_next_is_begun_before_one_is_waited_for_and_no_more(rig: Rig) -> None:
+    places = [rig.place(f"{number}.jpg") for number in range(4)]
+    for place in places:
+        rig.write(place.name.decode(), photo_bytes(place.name.decode(), more="x" * 1_500_000))
+    begun: list[int] = []
+    rig.reader.meanwhile = lambda: begun.append(rig.reader.begun)
+    rig.intake.look_at(places)
+    rig.intake.flush()
+    assert begun == [2, 3, 4, 4]
+    assert set(rig.states()) == {f"{number}.jpg" for number in range(4)}
+
+
 WHEN = datetime(2024, 5, 6, 7, 8, 9)  # noqa: DTZ001 -- a camera's wall clock has no zone
 
 

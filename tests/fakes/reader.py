@@ -30,11 +30,12 @@ class FakeReader:
     def __init__(self) -> None:
         self.meanwhile: Callable[[], None] | None = None
         self.fails: OSError | None = None
+        self.begun = 0
         self.reads = 0
         self.retired = 0
 
     def begin(self, fd: int) -> None:
-        pass
+        self.begun += 1
 
     def extract(self, fd: int, *, begun: object = None, stop: Callable[[], bool] | None = None) -> Photo:
         if stop is not None and stop():
