@@ -16,6 +16,7 @@ from syncd.apikey import ApiKey
 from syncd.cli.atneed import ClientAtNeed
 from syncd.cli.places import ledger_path
 from syncd.cli.signals import Signals
+from syncd.daemon.checksums import Checksums
 from syncd.daemon.clock import SystemClock
 from syncd.daemon.dispatch import Dispatch
 from syncd.daemon.intake import Intake
@@ -101,8 +102,10 @@ def assembled(
     with ExitStack() as stack:
         store = stack.enter_context(open_ledger(path, now=clock.now()))
         lock.cover()
-        extractor = stack.enter_context(Extractor(Limits(settings.extract.time_limit, settings.extract.memory_limit)))
-        client = stack.enter_context(ClientAtNeed(lambda: _client(settings, key, watched.passing)))
+        checksums = Checksums()
+        limits = Limits(settings.extract.time_limit, settings.extract.memory_limit)
+        extractor = stack.enter_context(Extractor(limits, noted=checksums.note))
+        client = stack.enter_context(ClientAtNeed(lambda: _client(settings, key, watched.passing, checksums.of)))
         if api.proxy or api.ca_file:
             client.client()  # what cannot be used is said now, not with the first photo
         watched.sender = client.client
@@ -199,9 +202,11 @@ def alarm(settings: Settings, signals: Signals) -> Tripwire:
     return Tripwire(ledger.with_name(f"{ledger.name}-wal"), signals.wake.set)
 
 
-def _client(settings: Settings, key: ApiKey | None, passing: Callable[[int], float]) -> Client:
+def _client(
+    settings: Settings, key: ApiKey | None, passing: Callable[[int], float], checksum_of: Callable[[str], str | None]
+) -> Client:
     from syncd.upload.client import Client, ClientSettings
 
     api = settings.api
     reached = ClientSettings(api.base_url, api.connect_timeout, api.answer_timeout, api.proxy, api.ca_file)
-    return Client(reached, key.reveal if key else str, passing=passing)
+    return Client(reached, key.reveal if key else str, passing=passing, checksum_of=checksum_of)

@@ -49,12 +49,17 @@ class Extractor:
         idle_after: float = 60.0,
         monotonic: Callable[[], float] = time.monotonic,
         program: Sequence[str] = _PROGRAM,
+        noted: Callable[[str, str], None] = lambda _digest, _checksum: None,
     ) -> None:
-        """`idle_after` in seconds; `program` are the arguments to Python that run the worker."""
+        """`idle_after` in seconds; `program` are the arguments to Python that run the worker.
+
+        `noted` hears the digest and the checksum of each large file.
+        """
         self._limits = limits
         self._idle_after = idle_after
         self._monotonic = monotonic
         self._program = tuple(program)
+        self._noted = noted
         self._worker: WorkerProcess | None = None
         self._begun: deque[Begun] = deque()
         """What the present worker was asked for and has not been taken from it, in its order."""
@@ -149,6 +154,8 @@ class Extractor:
         found = _believe(decode_fingerprint, worker.receive(seconds=None, stop=stop))
         if isinstance(found, Unreadable):
             raise OSError(found.errno, found.message)
+        if found.checksum is not None:
+            self._noted(found.digest, found.checksum)
         try:
             answer = worker.receive(seconds=self._limits.time_limit, stop=stop)
             return _photo(found, _believe(decode_capture, answer))

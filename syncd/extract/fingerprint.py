@@ -1,4 +1,4 @@
-"""The first read of a file: both digests, its type, whether its structure is whole, and its blocks of metadata."""
+"""The first read of a file: its digests, its type, whether its structure is whole, and its blocks of metadata."""
 
 from __future__ import annotations
 
@@ -36,6 +36,8 @@ class Fingerprint:
     size: int
     type: ImageType | None
     unfit: Unfit | None
+    checksum: str | None = None
+    """XXH3-128 of all bytes, of a large file: by it is checked what is sent."""
     blocks: tuple[Block, ...] = ()
 
 
@@ -59,6 +61,7 @@ def read_fingerprint(fd: int, *, walk: bool = True, chunk: int = CHUNK) -> Finge
         size=stream.size,
         type=kind,
         unfit=_judge(stream, head, kind, findings.damage),
+        checksum=stream.checksum(),
         blocks=tuple(findings.blocks),
     )
 

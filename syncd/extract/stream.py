@@ -1,4 +1,4 @@
-"""One pass over a file's bytes: hands them out front to back and takes both digests on the way, in flat memory."""
+"""One pass over a file's bytes: hands them out front to back and takes its digests on the way, in flat memory."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ import xxhash
 
 CHUNK = 1 << 18
 """Bytes: few enough that what was read is still in the processor's cache when it is hashed."""
+LARGE = 1_000_000
+"""Bytes from which on it is worth the memory to know a file's checksum: see `syncd.daemon.checksums`."""
 
 
 class Stream:
     """The bytes of one file, read once in chunks, all into the same memory: new pages cost more than the reading.
 
     Whoever walks the structure says of each stretch whether it belongs to the picture. All bytes go into the SHA-256,
-    those of the picture also into the XXH3-128.
+    those of the picture also into an XXH3-128; and all those of a large file into another.
     """
 
     def __init__(self, read: Callable[[memoryview, int], int], size: int, *, chunk: int = CHUNK) -> None:
@@ -33,6 +35,7 @@ class Stream:
         self._end = 0
         self._all = hashlib.sha256()
         self._picture = xxhash.xxh3_128()
+        self._checksum = xxhash.xxh3_128() if size >= LARGE else None
         self.zero_tail = 0
         """How many zero bytes end what has been fetched so far."""
 
@@ -93,6 +96,10 @@ class Stream:
         """SHA-256 of all bytes fetched, 64 hex digits."""
         return self._all.hexdigest()
 
+    def checksum(self) -> str | None:
+        """XXH3-128 of all bytes fetched, 32 hex digits; None where the file is not large."""
+        return None if self._checksum is None else self._checksum.hexdigest()
+
     def picture_digest(self) -> str:
         """XXH3-128 of the bytes of the picture consumed, 32 hex digits."""
         return self._picture.hexdigest()
@@ -113,6 +120,8 @@ class Stream:
             if not length:
                 return False
             self._all.update(memory[:length])
+            if self._checksum is not None:
+                self._checksum.update(memory[:length])
         self._fetched += length
         self._end += length
         self._count_zeros(length)

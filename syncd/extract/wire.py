@@ -58,6 +58,7 @@ def encode_fingerprint(found: Fingerprint) -> bytes:
             "size": found.size,
             "type": found.type,
             "unfit": found.unfit and [found.unfit.code, found.unfit.detail],
+            "checksum": found.checksum,
         }
     )
 
@@ -94,7 +95,7 @@ def decode_fingerprint(body: bytes) -> Fingerprint | Unreadable:
     if "errno" in fields.values:
         fields.has_only("errno", "message")
         return Unreadable(fields.integer("errno", 0, 1 << 16), fields.text("message"))
-    fields.has_only("digest", "picture_digest", "size", "type", "unfit")
+    fields.has_only("digest", "picture_digest", "size", "type", "unfit", "checksum")
     kind = fields.optional("type")
     unfit = fields.texts("unfit", 2)
     return Fingerprint(
@@ -103,6 +104,7 @@ def decode_fingerprint(body: bytes) -> Fingerprint | Unreadable:
         size=fields.integer("size", 0, 1 << 63),
         type=None if kind is None else ImageType(kind),
         unfit=Unfit(UnfitCode(unfit[0]), unfit[1]) if unfit else None,
+        checksum=None if fields.values["checksum"] is None else fields.hexadecimal("checksum", 32),
     )
 
 

@@ -18,7 +18,7 @@ from typing import Final, Self
 
 from syncd import __version__
 from syncd.model import RequestMetadata
-from syncd.upload.body import Body, CallbackError, CancelledError, FileChangedError, Hooks, SendFile
+from syncd.upload.body import Body, CallbackError, CancelledError, ChecksumOf, FileChangedError, Hooks, SendFile
 from syncd.upload.replies import (
     Changed,
     Doubt,
@@ -70,14 +70,19 @@ class Client:
         clock: Callable[[], float] = time.time,
         user_agent: str = f"syncd/{__version__}",
         passing: Callable[[int], float] | None = None,
+        checksum_of: ChecksumOf = lambda _: None,
     ) -> None:
-        """Have `passing` hear of each piece of a body, by its bytes; it gives the seconds for which that must wait."""
+        """Have `passing` hear of each piece of a body, by its bytes; it gives the seconds for which that must wait.
+
+        Where `checksum_of` knows that of a file, by its digest, what leaves is checked by it.
+        """
         base = settings.base_url.rstrip("/")
         self._upload_url = f"{base}/upload_img"
         self._search_url = f"{base}/search"
         self._key = key
         self._clock = clock
         self._passing = passing
+        self._checksum_of = checksum_of
         self._answer_timeout = settings.answer_timeout
         self._timeout = (settings.connect_timeout, settings.answer_timeout)
         self._headers = {
@@ -134,7 +139,8 @@ class Client:
         if not _fits_a_header(key):
             return Paused(PauseReason.BAD_KEY, "", _BAD_KEY)
         boundary = secrets.token_hex(16)
-        body = Body(metadata, files, boundary, Hooks(completing, leaving, cancel, self._passing, waiting))
+        hooks = Hooks(completing, leaving, cancel, self._passing, waiting)
+        body = Body(metadata, files, boundary, hooks, self._checksum_of)
         outgoing = Outgoing(body, self._answer_timeout)
         headers = self._headers | {
             "Authorization": key,

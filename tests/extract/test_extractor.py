@@ -14,11 +14,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import xxhash
 
 from syncd.errors import NotNowError, WorkerError
 from syncd.extract.extractor import Extractor, Limits
 from syncd.extract.fingerprint import read_fingerprint
 from syncd.extract.samples import write_sample
+from syncd.extract.stream import LARGE
 from syncd.model import Capture, Dropped, ImageType, Photo, UnfitCode
 from tests.extract import pictures
 
@@ -74,6 +76,17 @@ def test_a_photo_is_read(extractor: Extractor, tmp_path: Path) -> None:
         ImageType.JPEG,
         Capture(camera_model="E-P3", model_from="EXIF:Model"),
     )
+
+
+def test_the_checksum_of_a_large_file_is_told_with_its_digest(tmp_path: Path) -> None:
+    small, large = tmp_path / "small.jpg", tmp_path / "large.jpg"
+    write_sample(small)
+    large.write_bytes(small.read_bytes() + os.urandom(LARGE))
+    noted: list[tuple[str, str]] = []
+    with Extractor(LIMITS, noted=lambda digest, checksum: noted.append((digest, checksum))) as extractor:
+        extract(extractor, small)
+        extract(extractor, large)
+    assert noted == [(digest(large), xxhash.xxh3_128(large.read_bytes()).hexdigest())]
 
 
 def test_the_worker_is_used_again_and_nothing_leaks(extractor: Extractor, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import re
 import pytest
 import xxhash
 
-from syncd.extract.stream import Stream
+from syncd.extract.stream import LARGE, Stream
 from tests.extract.pictures import reading, stream_of
 
 CONTENT = bytes(range(256)) * 5
@@ -46,6 +46,17 @@ def test_the_end_is_told() -> None:
     assert stream.peek(10) == b"abc"
     assert not stream.skip(4)
     assert stream.take(3) == b""
+
+
+@pytest.mark.parametrize("size", [LARGE - 1, LARGE, LARGE + 1])
+def test_the_checksum_of_a_large_file_is_of_all_its_bytes(size: int) -> None:
+    content = b"x" * size
+    stream = stream_of(content)
+    stream.skip(1000, picture=False)
+    stream.drain()
+    wanted = xxhash.xxh3_128(content).hexdigest()
+    assert stream.checksum() == (wanted if size >= LARGE else None)
+    assert stream.picture_digest() != wanted
 
 
 @pytest.mark.parametrize(

@@ -44,6 +44,7 @@ def body(message: bytes) -> bytes:
     "found",
     [
         FINGERPRINT,
+        Fingerprint("ab" * 32, "cd" * 16, 5_000_000_000, ImageType.JPEG, None, "ef" * 16),
         Fingerprint("00" * 32, "ff" * 16, 0, None, Unfit(UnfitCode.EMPTY, "the file has no bytes")),
     ],
 )
@@ -91,6 +92,10 @@ def changed(message: bytes, **fields: object) -> bytes:
         {"unfit": ["damaged"]},
         {"unfit": "damaged"},
         {"unfit": ["damaged", "x" * 5000]},
+        {"checksum": "ef" * 32},
+        {"checksum": "EF" * 16},
+        {"checksum": 0},
+        {"checksum": ""},
         {"more": 1},
         {"errno": 5},
     ],

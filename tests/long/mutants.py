@@ -84,8 +84,8 @@ MUTANTS: Final = (
     Mutant(
         "the intent is committed after the last bytes",
         "syncd/upload/body.py",
-        "        self._call(self._hooks.completing)\n        yield waiting + self._closing\n",
-        "        yield waiting + self._closing\n        self._call(self._hooks.completing)\n",
+        "        self._call(self._hooks.completing)\n        yield memory[: _put(memory, end, self._closing)]\n",
+        "        yield memory[: _put(memory, end, self._closing)]\n        self._call(self._hooks.completing)\n",
         ("tests/upload/test_body.py",),
     ),
     Mutant(
@@ -119,15 +119,36 @@ MUTANTS: Final = (
     Mutant(
         "the hash is not checked before the end leaves",
         "syncd/upload/body.py",
-        "if hashed.hexdigest() != file.digest:",
+        "if hashed.hexdigest() != wanted:",
         "if False:",
         ("tests/upload/test_body.py",),
     ),
     Mutant(
+        "whatever has a checksum is sent unchecked",
+        "syncd/upload/body.py",
+        "if hashed.hexdigest() != wanted:",
+        "if wanted == file.digest and hashed.hexdigest() != wanted:",
+        ("tests/upload/test_body.py",),
+    ),
+    Mutant(
+        "whatever has no checksum is sent unchecked",
+        "syncd/upload/body.py",
+        "if hashed.hexdigest() != wanted:",
+        "if wanted != file.digest and hashed.hexdigest() != wanted:",
+        ("tests/upload/test_body.py",),
+    ),
+    Mutant(
+        "the checksum is of a part of the file",
+        "syncd/extract/stream.py",
+        "                self._checksum.update(memory[:length])\n",
+        "                self._checksum.update(memory[: length - 1])\n",
+        ("tests/extract/test_stream.py", "tests/extract/test_extractor.py"),
+    ),
+    Mutant(
         "the last chunk is not withheld",
         "syncd/upload/body.py",
-        "            if hashed.hexdigest() != file.digest:",
-        "            yield waiting\n            waiting = b''\n            if hashed.hexdigest() != file.digest:",
+        "            if hashed.hexdigest() != wanted:",
+        "            yield memory[:end]\n            end = 0\n            if hashed.hexdigest() != wanted:",
         ("tests/upload/test_body.py",),
     ),
     Mutant(

@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Mapping
 from email import message_from_bytes, policy
 from email.message import Message
 from pathlib import Path
 
 import pytest
+import xxhash
 
 from syncd.model import RequestMetadata
 from syncd.upload.body import CHUNK, Body, CallbackError, CancelledError, FileChangedError, Hooks, SendFile
@@ -15,8 +17,19 @@ from tests.upload.conftest import METADATA, MakeFile, Meddler, OpenFile, Recorde
 BOUNDARY = "b0b0b0b0"
 
 
-def body_of(*files: SendFile, metadata: RequestMetadata = METADATA, hooks: Hooks | None = None) -> Body:
-    return Body(metadata, files, BOUNDARY, hooks or Hooks(nothing))
+def body_of(
+    *files: SendFile,
+    metadata: RequestMetadata = METADATA,
+    hooks: Hooks | None = None,
+    known: Mapping[str, str] | None = None,
+) -> Body:
+    """Make a body. `known`: the checksums of files, by their digest."""
+    return Body(metadata, files, BOUNDARY, hooks or Hooks(nothing), (known or {}).get)
+
+
+def checksums(*files: SendFile) -> dict[str, str]:
+    """Take the checksums of files as they are now."""
+    return {file.digest: xxhash.xxh3_128(os.pread(file.fd, file.size, 0)).hexdigest() for file in files}
 
 
 def drain(body: Body, size: int = -1) -> bytes:
@@ -41,9 +54,11 @@ SIZES = [1, 2, CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK, 3 * CHUNK + 7]
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_the_length_is_exact_and_the_bytes_are_the_file(size: int, make_file: MakeFile) -> None:
+@pytest.mark.parametrize("is_known", [False, True])
+def test_the_length_is_exact_and_the_bytes_are_the_file(size: int, is_known: bool, make_file: MakeFile) -> None:  # noqa: FBT001
     content = os.urandom(size)
-    body = body_of(make_file(content))
+    file = make_file(content)
+    body = body_of(file, known=checksums(file) if is_known else None)
     raw = drain(body)
     assert len(body) == len(raw) == body.handed_out
     assert body.complete
@@ -180,21 +195,37 @@ def change(path: Path, how: str) -> None:
 CHANGES = ["grow", "shrink", "empty", "rewrite", "rewrite with the same times"]
 
 
+@pytest.mark.parametrize("is_known", [False, True], ids=["SHA-256", "checksum"])
 @pytest.mark.parametrize("how", CHANGES)
 @pytest.mark.parametrize("moment", [0, 1, 3])
 def test_b10_a_file_that_changes_on_the_way_is_noticed(
-    how: str, moment: int, tmp_path: Path, open_file: OpenFile, make_file: MakeFile
+    how: str,
+    moment: int,
+    is_known: bool,  # noqa: FBT001
+    tmp_path: Path,
+    open_file: OpenFile,
+    make_file: MakeFile,
 ) -> None:
     path = tmp_path / "changing.jpg"
     path.write_bytes(os.urandom(4 * CHUNK + 5))
     completing = Recorder()
     hooks = Hooks(completing, cancel=Meddler(moment, lambda: change(path, how)))
-    body = body_of(open_file(path), make_file(b"another"), hooks=hooks)
+    file = open_file(path)
+    body = body_of(file, make_file(b"another"), hooks=hooks, known=checksums(file) if is_known else None)
     with pytest.raises(FileChangedError) as caught:
         drain(body)
     assert caught.value.index == 0
     assert completing.calls == 0
     assert not body.complete
+
+
+def test_each_file_is_checked_by_its_own_checksum_or_else_by_its_digest(make_file: MakeFile) -> None:
+    first, second = make_file(b"first", "1.jpg"), make_file(b"second", "2.jpg")
+    drain(body_of(first, second, known=checksums(first)))
+    for wrong in ({first.digest: checksums(second)[second.digest]}, {first.digest: first.digest}):
+        with pytest.raises(FileChangedError) as caught:
+            drain(body_of(second, first, known=wrong))
+        assert caught.value.index == 1
 
 
 def test_b10_a_file_that_grows_after_it_was_read_is_noticed(tmp_path: Path, open_file: OpenFile) -> None:
