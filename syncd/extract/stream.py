@@ -92,6 +92,18 @@ class Stream:
         while self._fetch():
             self._consume(self._end - self._at, picture=True)
 
+    def drain_past(self, sign: bytes) -> bool:
+        """Consume what is left, as bytes of the picture, and tell whether `sign` is among them.
+
+        It is looked for at the end first, where it mostly stands; else what was left is read once more.
+        """
+        start = self.position
+        self.drain()
+        first = self._fetched - self._end
+        if self._buffer.find(sign, max(0, start - first), self._end) >= 0:
+            return True
+        return start < first and self._occurs(sign, start)
+
     def digest(self) -> str:
         """SHA-256 of all bytes fetched, 64 hex digits."""
         return self._all.hexdigest()
@@ -103,6 +115,23 @@ class Stream:
     def picture_digest(self) -> str:
         """XXH3-128 of the bytes of the picture consumed, 32 hex digits."""
         return self._picture.hexdigest()
+
+    def _occurs(self, sign: bytes, offset: int) -> bool:
+        """Look for bytes in what was fetched, from an offset on."""
+        window = bytearray(self._chunk + len(sign))
+        kept = 0
+        while offset < self._fetched:
+            with memoryview(window)[kept : kept + self._chunk] as memory:
+                length = self._read(memory, offset)
+            if not length:
+                return False
+            end = kept + length
+            if window.find(sign, 0, end) >= 0:
+                return True
+            offset += length
+            kept = min(end, len(sign) - 1)
+            window[:kept] = window[end - kept : end]
+        return False
 
     def _consume(self, length: int, *, picture: bool) -> None:
         if picture and length:

@@ -109,15 +109,34 @@ def test_fill_and_garbage_between_segments_are_stepped_over() -> None:
 
 @pytest.mark.parametrize("noise", [b"\xff\x9c\x12", b"\xff\xf5\xff", b"\xff\xe0\xff\xff", b"\xff\xd8", b"\xff\xc4\0\1"])
 def test_corrupt_scan_data_with_an_end_is_fit(noise: bytes) -> None:
-    middle = len(PLAIN) // 2 + 300
-    findings = walked(PLAIN[:middle] + noise + PLAIN[middle:])
-    assert findings.damage is None
+    for content in (PLAIN, PROGRESSIVE):
+        middle = len(content) // 2 + 300
+        findings = walked(content[:middle] + noise + content[middle:])
+        assert findings.damage is None
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 100, 1 << 20])
+def test_e5_in_the_one_scan_of_a_sequential_picture_only_the_end_counts(chunk: int) -> None:
+    cut = PLAIN[:-2] + b"\xff\xe0\0\x04no segment"
+    assert walked(cut, chunk).damage == f"no end-of-image marker: the file was cut at {len(cut):,} bytes"
+    whole = walked(cut + b"\xff\xd9", chunk)
+    assert (whole.damage, whole.picture_known) == (None, True)
+
+
+def test_scans_of_single_components_are_followed_one_by_one() -> None:
+    """With a scan for each component metadata may stand between them, and is no part of the picture."""
+    frame = pictures.segment(0xC0, b"\x08\0\x08\0\x08\x02" + b"\1\x11\0\2\x11\0")
+    scans = [pictures.segment(0xDA, b"\1" + component + b"\0\0\x3f\0") + b"pixels" for component in (b"\1", b"\2")]
+    comment = pictures.segment(0xFE, b"between")
+    plain, edited = (b"\xff\xd8" + frame + more.join(scans) + b"\xff\xd9" for more in (b"", comment))
+    assert picture_digest(edited) == picture_digest(plain)
+    assert walked(plain[:-2]).damage is not None
 
 
 def test_an_end_that_noise_swallowed_still_counts() -> None:
-    middle = len(PLAIN) - 500
-    rest = PLAIN[middle:]
-    content = PLAIN[:middle] + b"\xff\xc4" + (len(rest) + 2).to_bytes(2, "big") + rest
+    middle = len(PROGRESSIVE) - 500
+    rest = PROGRESSIVE[middle:]
+    content = PROGRESSIVE[:middle] + b"\xff\xc4" + (len(rest) + 2).to_bytes(2, "big") + rest
     findings = walked(content)
     assert findings.damage is None
     assert not findings.picture_known

@@ -48,6 +48,44 @@ def test_the_end_is_told() -> None:
     assert stream.take(3) == b""
 
 
+@pytest.mark.parametrize("chunk", [1, 2, 3, 7, 1000])
+@pytest.mark.parametrize(
+    ("content", "is_there"),
+    [(b"xx..abc", True), (b"xxabc....", True), (b"xx.......", False), (b"abc.ab.bc", False), (b"x", False)],
+)
+def test_a_sign_is_found_in_what_is_left(content: bytes, is_there: bool, chunk: int) -> None:  # noqa: FBT001
+    stream = stream_of(content, chunk)
+    stream.take(2)
+    assert stream.drain_past(b"abc") == is_there
+    assert stream.digest() == hashlib.sha256(content).hexdigest()
+    assert stream.picture_digest() == xxhash.xxh3_128(content).hexdigest()
+    assert (stream.position, stream.size) == (len(content), len(content))
+
+
+@pytest.mark.parametrize(("content", "reads"), [(b"x" * 97 + b"abc", 10), (b"abc" + b"x" * 97, 11)])
+def test_a_sign_at_the_end_needs_no_second_look(content: bytes, reads: int) -> None:
+    offsets: list[int] = []
+
+    def read(memory: memoryview, offset: int) -> int:
+        offsets.append(offset)
+        return reading(content)(memory, offset)
+
+    assert Stream(read, len(content), chunk=10).drain_past(b"abc")
+    assert len(offsets) == reads
+
+
+def test_a_sign_is_not_found_where_the_file_shrinks_meanwhile() -> None:
+    content = [b"abc" + b"x" * 97]
+
+    def read(memory: memoryview, offset: int) -> int:
+        length = reading(content[0])(memory, offset)
+        if offset == 90:
+            content[0] = b""
+        return length
+
+    assert not Stream(read, 100, chunk=10).drain_past(b"abc")
+
+
 @pytest.mark.parametrize("size", [LARGE - 1, LARGE, LARGE + 1])
 def test_the_checksum_of_a_large_file_is_of_all_its_bytes(size: int) -> None:
     content = b"x" * size
