@@ -7,6 +7,7 @@
     first-run    the first `sync` of --files photos of --kilobytes, pace off, beside the naive loop (naive.py)
     large        the same, beside what the machine can do at all (limit.py)
     among        the first `sync` of --files new photos, where --known others are in the ledger already
+    rules        a start after a rule was changed, over a ledger of --files, beside a start without
     growth       the second `sync` for 1,000 to --files files: CPU, peak memory, bytes of ledger
 
 The two commands run in turn; what is quoted are medians, and the ratio pair by pair. CPU is user and system time of the
@@ -19,6 +20,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import itertools
 import json
 import os
 import resource
@@ -241,6 +243,28 @@ def among(folder: Path, given: argparse.Namespace) -> None:
         service.wait()
 
 
+def rules(folder: Path, given: argparse.Namespace) -> None:
+    import make_ledger
+
+    make_ledger.make(given.files, folder / "ledger.db", owed=0.0, root=str(folder / "library"))
+    config = write_config(folder, folder / "library")
+    without = config.read_text()
+    sync = [*SYNCD, "--config", str(config), "sync", "--dry-run"]
+    numbers = itertools.count()
+
+    def changed() -> Run:
+        # By folder, by name and by camera. A tenth of all photos is not wanted any more, and another tenth is again.
+        moving = (("match", f'"0{next(numbers) % 10}*/**"'), ("skip", "true"))
+        still = [(("match", '"**/*.png"'), ("skip", "true")), (("match", '"**"'), ("camera", '"Canon*"'))]
+        all_of_them = ("".join(f"{key} = {value}\n" for key, value in rule) for rule in (moving, *still))
+        config.write_text(without + "".join(f"[[rule]]\n{rule}" for rule in all_of_them))
+        return run(sync)
+
+    run(sync)
+    ours, same = pairs(given.rounds, changed, lambda: run(sync))
+    told(f"another rule, {given.files} photos", ours, "the same rules", same)
+
+
 def intake(folder: Path, given: argparse.Namespace) -> None:
     library, empty = folder / "library", folder / "empty"
     empty.mkdir()
@@ -305,7 +329,7 @@ def growth(folder: Path, given: argparse.Namespace) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        "what", choices=["start", "nothing-new", "rescan", "intake", "first-run", "large", "among", "growth"]
+        "what", choices=["start", "nothing-new", "rescan", "intake", "first-run", "large", "among", "rules", "growth"]
     )
     parser.add_argument("--files", type=int, default=100_000)
     parser.add_argument("--known", type=int, default=1_000_000)
@@ -322,6 +346,7 @@ if __name__ == "__main__":
         "first-run": first_run,
         "large": first_run,
         "among": among,
+        "rules": rules,
         "growth": growth,
     }[arguments.what]
     with tempfile.TemporaryDirectory(prefix="syncd-bench-") as temporary:

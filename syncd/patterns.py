@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import re
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Self
 
 if TYPE_CHECKING:
@@ -42,6 +42,9 @@ def glob_matches(glob: str, text: str) -> bool:
 
     Goes back to the last star only, which is enough, so that the time is at most len(glob) * len(text).
     """
+    literal = glob[1:]
+    if glob[:1] == "*" and "*" not in literal and "?" not in literal:
+        return text.endswith(literal)  # "*.png": a million names are asked for it
     g = t = 0
     star, resume = -1, 0
     while t < len(text):
@@ -142,6 +145,17 @@ class PathGlob:
                 captured[segment.word] = path[at]
             at += 1
         return captured
+
+    def of_names(self, folder: Sequence[str]) -> str | None:
+        """Give the glob that decides by their names alone which files of a folder match; None: none does."""
+        segments = self.segments
+        if isinstance(segments[-1], _AnyDepth):
+            if self.match(folder) is not None:
+                return "*"
+            segments = segments[:-1]  # it takes nothing, and what stands before it takes the name
+        if not segments or replace(self, segments=segments[:-1]).match(folder) is None:
+            return None
+        return segments[-1].text if isinstance(segments[-1], _Glob) else "*"
 
     def _reach(self, path: Sequence[str]) -> list[list[bool]]:
         """Tell for each i and j whether segments[i:] match path[j:], from the end to the start."""

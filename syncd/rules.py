@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Self
 
-from syncd.model import Labels
+from syncd.model import Labels, PlacePath
 from syncd.patterns import PathGlob, TagTemplate, composed, glob_matches
 from syncd.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from syncd.model import Capture, PlacePath
+    from syncd.model import Capture
     from syncd.settings import FolderSettings, RuleSettings
 
 MOST_TAGS: Final = 48
@@ -70,12 +70,20 @@ class _Rule:
 
     def match(self, segments: Sequence[str], capture: Capture) -> Mapping[str, str] | None:
         """Give the captured words, or None where the rule does not apply."""
+        return self.glob.match(segments) if self.is_for(capture.camera_model) else None
+
+    def is_for(self, camera_model: str | None) -> bool:
+        """Tell whether it is for photos of a camera."""
         wanted = self.settings.camera
-        if wanted is not None:
-            model = capture.camera_model
-            if model is None or not glob_matches(composed(wanted), composed(model)):
-                return None
-        return self.glob.match(segments)
+        if wanted is None:
+            return True
+        return camera_model is not None and glob_matches(composed(wanted), composed(camera_model))
+
+    def decide(self, namespace: str, skipped: str | None) -> tuple[str, str | None]:
+        """Give namespace and skip of a photo that it applies to; both as they were, where it says nothing of them."""
+        if self.settings.skip is not None:
+            skipped = f"{self} skips it" if self.settings.skip else None
+        return namespace if self.settings.namespace is None else self.settings.namespace, skipped
 
     def __str__(self) -> str:
         return f"rule {self.number} ({printable(self.settings.match)})"
@@ -87,6 +95,37 @@ class _Folder:
 
     settings: FolderSettings
     tags: tuple[TagTemplate, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FolderRules:
+    """What holds for the files of one folder, but for tags: what can be said of all of them is worked out once."""
+
+    _without: Labels
+    """Of a file that no rule applies to."""
+    _rules: tuple[tuple[_Rule, str], ...]
+    """Each that may apply, with the glob for the names of its files."""
+    _of_camera: dict[str | None, Labels | list[tuple[_Rule, str]]] = field(default_factory=dict)
+
+    def labels(self, name: bytes, camera_model: str | None) -> Labels:
+        """Give namespace and skip of a photo, as `Rules.labels` would; without tags."""
+        found = self._of_camera.get(camera_model)
+        if found is None:
+            rules = [(rule, glob) for rule, glob in self._rules if rule.is_for(camera_model)]
+            whatever_its_name = all(glob == "*" for _, glob in rules)
+            found = self._of_camera[camera_model] = self._decided(rules) if whatever_its_name else rules
+        if isinstance(found, Labels):
+            return found
+        text = _decoded(name)
+        return self._decided([(rule, glob) for rule, glob in found if glob_matches(glob, text)])
+
+    def _decided(self, rules: Sequence[tuple[_Rule, str]]) -> Labels:
+        if not rules:
+            return self._without
+        namespace, skipped = self._without.namespace, self._without.skipped
+        for rule, _ in rules:
+            namespace, skipped = rule.decide(namespace, skipped)
+        return Labels(namespace, (), skipped)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +164,7 @@ class Rules:
         if not (self._rules or folder.tags):
             return Labels(folder.settings.namespace, ())
         root = bytes(folder.settings.path)
-        segments = [_decoded(part) for part in place.path[len(root) :].split(b"/") if part]
+        segments = _segments(root, place)
         values = _values(root, segments, capture) if self._tagged else {}
         tags = [tag.fill(values) for tag in folder.tags]
         namespace, skipped = folder.settings.namespace, None
@@ -136,11 +175,20 @@ class Rules:
             # What the rule captured comes first: {year} of "{year}/**" is the folder's.
             known = values | {word: clean(text) for word, text in captured.items()}
             tags += [tag.fill(known) for tag in rule.tags]
-            namespace = namespace if rule.settings.namespace is None else rule.settings.namespace
-            if rule.settings.skip is not None:
-                skipped = f"{rule} skips it" if rule.settings.skip else None
+            namespace, skipped = rule.decide(namespace, skipped)
         kept, warnings = _kept(clean(tag) for tag in tags if tag is not None)
         return Labels(namespace, kept, skipped, warnings)
+
+    def of_folder(self, root: bytes, folder: bytes) -> FolderRules:
+        """Give what the rules say of the files right in one folder, but for tags."""
+        place = PlacePath(root, folder, b"")
+        watched = self._owner(place.path) if root in self._folders else None
+        if watched is None:
+            return FolderRules(Labels("", (), skipped=NOT_CONFIGURED), ())
+        segments = _segments(bytes(watched.settings.path), place)
+        found = ((rule, rule.glob.of_names(segments)) for rule in self._rules)
+        rules = tuple((rule, glob) for rule, glob in found if glob is not None)
+        return FolderRules(Labels(watched.settings.namespace, ()), rules)
 
     def _owner(self, path: bytes) -> _Folder | None:
         while path not in self._folders:
@@ -193,6 +241,11 @@ def _kept(tags: Iterable[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
         return tuple(distinct), ()
     warning = f"{len(distinct)} tags are more than the service takes: only the first {MOST_TAGS} are sent"
     return tuple(distinct[:MOST_TAGS]), (warning,)
+
+
+def _segments(root: bytes, place: PlacePath) -> list[str]:
+    """Give the path of a place below a watched folder that it lies in."""
+    return [_decoded(part) for part in place.path[len(root) :].split(b"/") if part]
 
 
 def _decoded(name: bytes) -> str:

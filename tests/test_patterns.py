@@ -138,10 +138,11 @@ def as_regex(glob: str) -> str:
     return regex
 
 
-@given(
-    st.lists(st.sampled_from(["**", "*", "?", "a", "b", "a*", "*b", "a?b"]), min_size=1, max_size=5),
-    st.lists(st.text("ab", min_size=1, max_size=3), min_size=1, max_size=5),
-)
+SEGMENTS = st.sampled_from(["**", "*", "?", "a", "b", "a*", "*b", "a?b"])
+NAMES = st.text("ab", min_size=1, max_size=3)
+
+
+@given(st.lists(SEGMENTS, min_size=1, max_size=5), st.lists(NAMES, min_size=1, max_size=5))
 def test_a_glob_agrees_with_a_regular_expression(segments: list[str], path: list[str]) -> None:
     glob = "/".join(segments)
     expected = re.fullmatch(as_regex(glob), "/".join(path) + "/") is not None
@@ -195,3 +196,13 @@ def test_a_tag_is_filled(tag: str, values: dict[str, str], filled: str | None) -
 def test_a_broken_tag_says_what_would_be_right(tag: str, words: str) -> None:
     with pytest.raises(PatternError, match=re.escape(words)):
         TagTemplate.parse(tag, ["trip"])
+
+
+@given(st.lists(SEGMENTS | st.just("{word}"), min_size=1, max_size=4), st.lists(NAMES, max_size=3), NAMES)
+def test_what_a_glob_says_of_the_names_in_a_folder_is_what_it_says_of_their_paths(
+    segments: list[str], folder: list[str], name: str
+) -> None:
+    numbered = (segment.replace("word", f"word{number}") for number, segment in enumerate(segments))
+    glob = PathGlob.parse("/".join(numbered))
+    of_names = glob.of_names(folder)
+    assert (of_names is not None and glob_matches(of_names, name)) == (glob.match([*folder, name]) is not None)

@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from syncd.model import Capture, Labels, PlacePath
@@ -291,6 +291,47 @@ def test_n1_any_name_of_a_file_gives_tags_that_can_go_on_the_wire(
     found = compiled.labels(place(b"/".join(path)), capture)
     check_wire_safe(found.tags)
     check_wire_safe(union([found, found]).tags)
+
+
+IN_EACH_OTHER = [FolderSettings(ROOT, namespace="all"), FolderSettings(ROOT / "a", namespace="inner")]
+
+
+@given(
+    st.lists(st.sampled_from((b"a", b"b", b"\xff", b"e\xcc\x81.jpg")), min_size=1, max_size=4),
+    st.lists(
+        st.builds(
+            RuleSettings,
+            match=st.sampled_from(
+                ("**", "*", "{w}/**", "**/{w}/*", "a/**", "?*/{w}", "**/\u00e9.jpg", "**/*.jpg", "b")
+            ),
+            camera=st.sampled_from((None, "*", "C?n*")),
+            namespace=st.sampled_from((None, "one", "two")),
+            skip=st.sampled_from((None, True, False)),
+        ),
+        max_size=4,
+    ),
+    st.sampled_from((None, "", "Canon", "Nikon")),
+    st.sampled_from((ROOT, ROOT / "a", Path("/elsewhere"))),
+)
+def test_what_is_said_of_a_folder_is_what_is_said_of_each_of_its_files(
+    path: list[bytes], rules: list[RuleSettings], camera: str | None, root: Path
+) -> None:
+    compiled = Rules.compile(IN_EACH_OTHER, rules)
+    where = place(b"/".join(path), root)
+    assume(where.path != bytes(ROOT / "a"))  # that is a folder, and no file
+    expected = compiled.labels(where, Capture(camera_model=camera))
+    of_folder = compiled.of_folder(where.root, where.folder)
+    for _ in range(2):  # what it remembers is right, too
+        assert of_folder.labels(b"another.png", None) == bare(compiled.labels(sibling(where), BARE))
+        assert of_folder.labels(where.name, camera) == bare(expected)
+
+
+def sibling(where: PlacePath) -> PlacePath:
+    return PlacePath(where.root, where.folder, b"another.png")
+
+
+def bare(found: Labels) -> Labels:
+    return Labels(found.namespace, (), found.skipped)
 
 
 @given(st.text(st.characters(), max_size=400))

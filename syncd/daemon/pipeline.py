@@ -60,7 +60,7 @@ class Pipeline:
         # A disk may have come since, or the clock may have been set: the gate alone says how soon to try.
         self.queue.hasten(now)
         self.territory.configure(self.roots)
-        rejudge(self.store, self.rules.labels, self.policy, self.settings.fingerprint, now)
+        rejudge(self.store, self.rules, self.policy, self.settings.fingerprint, now)
         refit(self.store, self.settings.upload.max_file_bytes, now)
         if key is not None:
             self._check_account(key)
