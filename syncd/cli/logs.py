@@ -90,6 +90,10 @@ def set_up_logging(level: LogLevel, form: LogFormat) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(formatter(form, journal=to_journal(os.environ)))
     handler.addFilter(redacting)
+    # Each record would have the stack walked and the process asked for what no line shows (docs.python.org, the HOWTO
+    # of logging, "Optimization").
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+    logging._srcfile = None  # noqa: SLF001  (as documented there)
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)

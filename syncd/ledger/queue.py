@@ -235,7 +235,7 @@ class Queue(Waiting):
 
     def held_ids(self, ids: Sequence[str]) -> frozenset[str]:
         """Give those of the image ids that an entry holds already."""
-        with self._store.read() as connection:
+        with self._store.glance() as connection:
             holders = {each: connection.execute(_HOLDER, {"image_id": each}).scalar() for each in ids}
         return frozenset(each for each, holder in holders.items() if holder is not None)
 

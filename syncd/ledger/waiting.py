@@ -47,7 +47,7 @@ class Waiting:
 
     def has_arrived_since(self, at: float, now: float) -> bool:
         """Tell whether a photo that is due arrived (lane 1) after a moment."""
-        with self._store.read() as connection:
+        with self._store.glance() as connection:
             return connection.execute(_ARRIVED_SINCE, {"at": at, "now": now}).first() is not None
 
     def mates(self, entry_id: int, now: float, *, limit: int) -> list[Owed]:
@@ -94,7 +94,7 @@ class Waiting:
 
     def next_due(self) -> float | None:
         """Tell when the next entry is due (it may be in the past); None when nothing is owed."""
-        with self._store.read() as connection:
+        with self._store.glance() as connection:
             found: float | None = connection.execute(_NEXT_DUE).scalar()
         return found
 

@@ -64,7 +64,7 @@ class Wishes:
 
     def person_pause(self) -> PersonPause | None:
         """Give the pause that a person asked for, also one whose time is over."""
-        with self._store.read() as connection:
+        with self._store.glance() as connection:
             value = fact(connection, _PAUSE)
         if not isinstance(value, dict) or not isinstance(value.get("since"), int | float):
             return None

@@ -13,7 +13,7 @@ import pytest
 
 from syncd.errors import BusyError, LedgerError
 from syncd.ledger.migrate import open_ledger
-from syncd.ledger.plain import Connection, text
+from syncd.ledger.plain import text
 from syncd.ledger.store import Store, connect, fact, set_fact
 
 
@@ -109,20 +109,3 @@ def test_an_interrupt_that_is_heard_once_the_wait_is_over_leaves_no_transaction_
                 set_fact(connection, "x", 1)
     finally:
         signal.signal(signal.SIGUSR1, before)
-
-
-def test_a_connection_that_is_given_back_while_the_ledger_is_closed_is_closed_too(tmp_path: Path) -> None:
-    path = tmp_path / "ledger.db"
-    open_ledger(path, now=0.0).close()
-    store = Store(path)
-
-    class Meanwhile(list[Connection]):
-        def append(self, connection: Connection) -> None:
-            store.close()
-            super().append(connection)
-
-    store._idle = Meanwhile()
-    with store.read() as connection:
-        pass
-    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
-        connection.driver.execute("SELECT 1")
