@@ -387,16 +387,16 @@ MUTANTS: Final = (
     ),
     Mutant(
         "a full disk is called a thing for a person",
-        "syncd/ledger/store.py",
+        "syncd/ledger/transactions.py",
         "        if code in _OF_THE_DISK:",
         "        if False:",
         (f"{LOOP}::test_d2_a_write_or_sync_of_the_ledger_fails",),
     ),
     Mutant(
         "writers begin without the lock on the ledger",
-        "syncd/ledger/store.py",
-        'self._writer.driver, "BEGIN IMMEDIATE"',
-        'self._writer.driver, "BEGIN"',
+        "syncd/ledger/transactions.py",
+        'driver.execute("BEGIN IMMEDIATE")',
+        'driver.execute("BEGIN")',
         ("tests/ledger/test_store.py",),
     ),
     Mutant(
