@@ -85,8 +85,8 @@ def run(arguments: Sequence[str] | None = None) -> None:
 def main(arguments: Sequence[str]) -> int:  # noqa: PLR0911  (one return for each way to end)
     """Run one command; give its exit code."""
     words = hoist(arguments)
-    app = application(command_in(words))
     try:
+        app = application(command_in(words))
         result = app(words, prog_name="syncd", standalone_mode=False)
     except SyncdError as error:
         complain(error)

@@ -1,6 +1,6 @@
 """How the world outside speaks to a process: an end, other settings. Light: it is in force before the rest is imported.
 
-A SIGHUP or SIGTERM that comes earlier than its handler ends the process as it ends any other.
+A signal that comes earlier than its handler ends the process as it ends any other (a SIGINT with one line of its own).
 """
 
 from __future__ import annotations
