@@ -5,16 +5,14 @@ from __future__ import annotations
 import hashlib
 import os
 import random
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
 import pytest
 
-from syncd.daemon.choosing import LINGER, MOMENT, OLDEST_EVERY
 from syncd.daemon.clock import next_local_midnight
 from syncd.daemon.rest import Idle, Rest
 from syncd.daemon.voice import Said
@@ -23,16 +21,13 @@ from syncd.ledger.plain import text
 from syncd.ledger.store import connect
 from syncd.ledger.wishes import Wishes
 from syncd.lifecycle import State
-from syncd.settings import OnUnanswered, Order, RuleSettings
+from syncd.settings import OnUnanswered, RuleSettings
 from syncd.upload.replies import PauseReason, Reply, SearchFailed, Stored
 from tests.fakes.executor import StepExecutor
 from tests.fakes.reader import photo_bytes
-from tests.fakes.rig import UNPACED, Rig
+from tests.fakes.rig import UNPACED, Rig, files_of, photos, set_up
 from tests.fakes.service import Act, FakeService
 
-P = ParamSpec("P")
-T = TypeVar("T")
-OPEN = Path("/proc/self/fd")
 HOUR = 3600.0
 DAY = 24 * HOUR
 
@@ -41,25 +36,6 @@ DAY = 24 * HOUR
 def rig(tmp_path: Path) -> Iterator[Rig]:
     with Rig(tmp_path) as made:
         yield made
-
-
-def photos(rig: Rig, count: int, *, alike: bool = False, prefix: str = "p") -> list[Path]:
-    """Write so many photos and have them scanned; with `alike` they would send the same metadata."""
-    paths = [
-        rig.write(f"{prefix}{n:04d}.jpg", photo_bytes(f"{prefix}{n}", taken=None if alike else n)) for n in range(count)
-    ]
-    rig.scan()
-    return paths
-
-
-def files_of(rig: Rig) -> list[int]:
-    """How many files each request had."""
-    return [len(names) for _, names, _ in rig.service.requests]
-
-
-def set_up(rig: Rig, **upload: Any) -> None:
-    rig.upload = replace(rig.upload, **upload)
-    rig.restart()
 
 
 def test_everything_is_sent_once_in_requests_of_equal_metadata(rig: Rig) -> None:
@@ -125,82 +101,6 @@ def test_the_pace_is_the_distance_between_requests_also_across_restarts(rig: Rig
     rig.clock.advance(0.2)
     assert rig.dispatch.turn() is None
     assert len(rig.service.requests) == 2
-
-
-def test_the_newest_go_first_and_every_tenth_request_takes_the_longest_waiting(rig: Rig) -> None:
-    photos(rig, 30)
-    for _ in range(OLDEST_EVERY + 1):
-        assert rig.dispatch.turn() is None
-    sent = [int(names[0][1:5]) for _, names, _ in rig.service.requests]
-    # All arrived in one scan, in the order in which the file system keeps them.
-    rows = rig.rows("SELECT text FROM entries JOIN places ON places.photo_id = entries.photo_id ORDER BY entries.id")
-    arrived = [int(row.text[1:5]) for row in rows]
-    first = list(range(29, 20, -1))
-    longest = next(number for number in arrived if number not in first)
-    assert sent == [*first, longest, next(number for number in range(29, -1, -1) if number not in {*first, longest})]
-
-
-def test_the_backlog_can_go_the_other_way_round(rig: Rig) -> None:
-    set_up(rig, order=Order.OLDEST)
-    photos(rig, 5)
-    rig.pump()
-    assert [names[0][1:5] for _, names, _ in rig.service.requests] == ["0000", "0001", "0002", "0003", "0004"]
-
-
-def test_while_a_scan_runs_an_entry_waits_a_moment_for_mates(tmp_path: Path) -> None:
-    with Rig(tmp_path, upload=replace(UNPACED, pace=1.0)) as rig:
-        photos(rig, 2, alike=True)
-        rig.intake._busy = True
-        idle = rig.dispatch.turn()
-        assert idle is not None
-        assert idle.rest is Rest.LINGER
-        rig.clock.advance(LINGER)
-        assert rig.dispatch.turn() is None
-        rig.dispatch.collect(1.0)
-        rig.clock.advance(1.0)
-        photos(rig, 4, alike=True, prefix="full")
-        rig.intake._busy = True
-        assert rig.dispatch.turn() is None, "a full request waits for nobody"
-        rig.intake._busy = False
-
-
-def test_without_a_pace_an_entry_waits_but_shortly_for_mates(rig: Rig) -> None:
-    photos(rig, 2, alike=True)
-    rig.intake._busy = True
-    idle = rig.dispatch.turn()
-    assert idle is not None
-    assert idle.rest is Rest.LINGER
-    rig.clock.advance(MOMENT)
-    assert rig.dispatch.turn() is None
-    rig.intake._busy = False
-
-
-def test_nobody_waits_for_the_mates_of_what_has_left_as_a_mate_itself(rig: Rig) -> None:
-    photos(rig, 1, prefix="later")
-    later = rig.clock.now() + 600.0
-    rig.queue.defer(1, later)
-    photos(rig, 1, alike=True, prefix="a")
-    rig.intake._busy = True
-    rig.dispatch.turn()
-    rig.clock.advance(0.6 * MOMENT)
-    photos(rig, 1, alike=True, prefix="b")
-    rig.intake._busy = True
-    idle = rig.dispatch.turn()
-    assert idle is not None
-    assert idle.rest is Rest.LINGER, "both wait, the second the longer"
-    rig.clock.advance(0.6 * MOMENT)
-    assert rig.dispatch.turn() is None
-    assert files_of(rig) == [2]
-    rig.intake._busy = False
-    assert rig.dispatch.turn() == Idle(Rest.BACK_OFF, later), "a sync would not end before"
-
-
-def test_without_a_pace_a_large_photo_waits_for_nobody(rig: Rig) -> None:
-    rig.write("large.jpg", photo_bytes("large", more="x" * 1_000_000))
-    rig.scan()
-    rig.intake._busy = True
-    assert rig.dispatch.turn() is None
-    rig.intake._busy = False
 
 
 def test_labels_are_those_of_the_moment_of_the_claim(rig: Rig) -> None:
@@ -615,52 +515,6 @@ def test_a_request_whose_turn_comes_after_a_pause_does_not_leave(tmp_path: Path)
         assert rig.service.stored == []
 
 
-def test_an_error_of_one_request_does_not_keep_the_others_from_being_settled(tmp_path: Path) -> None:
-    class Broken(FakeService):
-        def send(self, *args: Any, **more: Any) -> Reply:
-            if not self.requests:
-                super().send(*args, **more)
-                raise RuntimeError("a defect")
-            return super().send(*args, **more)
-
-    executor = StepExecutor(inline=False)
-    with Rig(tmp_path, upload=replace(UNPACED, in_flight=2), service=Broken(), executor=executor) as rig:
-        photos(rig, 2)
-        rig.dispatch.turn()
-        executor.step()
-        executor.step()
-        with pytest.raises(RuntimeError, match="defect"):
-            rig.dispatch.turn()
-        assert rig.count(State.UPLOADED) == 1
-        assert rig.count(State.SENDING) == 1
-        rig.restart()
-        assert rig.count(State.UNANSWERED) == 1, "its body was complete: it may be stored"
-
-
-def test_no_file_is_closed_under_a_request_that_is_under_way_when_the_next_cannot_be_made(tmp_path: Path) -> None:
-    class Spent(StepExecutor):
-        submitted = 0
-
-        def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-            self.submitted += 1
-            if self.submitted > 1:
-                raise RuntimeError("can't start new thread")
-            return super().submit(fn, *args, **kwargs)
-
-    executor = Spent(inline=False)
-    with Rig(tmp_path, upload=replace(UNPACED, in_flight=3), executor=executor) as rig:
-        photos(rig, 3)
-        with pytest.raises(RuntimeError, match="new thread"):
-            rig.dispatch.turn()
-        assert executor.step()
-        rig.dispatch.finish(None)
-        assert rig.count(State.UPLOADED) == 1, "the file was still open, and is closed once"
-        left = sum(fd.is_symlink() and fd.readlink().is_relative_to(rig.root) for fd in OPEN.iterdir())
-        assert left <= 1, "open is at most that of which nobody knows whether it will still be sent"
-        rig.restart()
-        assert rig.count(State.READY) == 2
-
-
 def test_b11_answers_that_come_together_and_cannot_be_recorded_are_each_kept_for_the_next_start(tmp_path: Path) -> None:
     executor = StepExecutor(inline=False)
     with Rig(tmp_path, upload=replace(UNPACED, in_flight=2), executor=executor) as rig:
@@ -680,34 +534,6 @@ def test_b11_answers_that_come_together_and_cannot_be_recorded_are_each_kept_for
         assert set(rig.service.billed().values()) == {1}
 
 
-def test_requests_that_leave_together_share_no_photo_and_fill_their_batches(tmp_path: Path) -> None:
-    executor = StepExecutor(inline=False)
-    with Rig(tmp_path, upload=replace(UNPACED, in_flight=4), executor=executor) as rig:
-        photos(rig, 10, alike=True)
-        photos(rig, 1, prefix="dated")
-        assert rig.dispatch.turn() is None
-        assert rig.dispatch.in_flight == 4
-        assert rig.count(State.SENDING) == 11
-        while executor.step():
-            pass
-        rig.dispatch.finish(None)
-        assert sorted(files_of(rig)) == [1, 2, 4, 4]
-        assert set(rig.service.billed().values()) == {1}
-        assert rig.count(State.UPLOADED) == 11
-
-
-def test_the_budget_of_a_day_holds_for_all_that_leave_together(tmp_path: Path) -> None:
-    executor = StepExecutor(inline=False)
-    with Rig(tmp_path, upload=replace(UNPACED, in_flight=4, daily_uploads=6), executor=executor) as rig:
-        photos(rig, 12, alike=True)
-        rig.dispatch.turn()
-        assert rig.count(State.SENDING) == 6
-        while executor.step():
-            pass
-        rig.dispatch.finish(None)
-        assert sorted(files_of(rig)) == [2, 4]
-
-
 def test_an_id_that_two_answers_give_at_once_is_believed_once(tmp_path: Path) -> None:
     class Confused(FakeService):
         def send(self, *args: Any, **more: Any) -> Reply:
@@ -723,15 +549,3 @@ def test_an_id_that_two_answers_give_at_once_is_believed_once(tmp_path: Path) ->
             pass
         rig.dispatch.finish(None)
         assert sorted(rig.states().values()) == [State.UNANSWERED, State.UPLOADED]
-
-
-def test_while_requests_do_not_get_through_they_leave_one_by_one(tmp_path: Path) -> None:
-    with Rig(tmp_path, upload=replace(UNPACED, in_flight=4)) as rig:
-        photos(rig, 20)
-        rig.service.always = Act.REFUSED
-        rig.dispatch.turn()
-        assert isinstance(rig.dispatch.turn(), Idle)
-        tried = len(rig.service.requests)
-        rig.clock.advance(HOUR)
-        rig.dispatch.turn()
-        assert (tried, len(rig.service.requests)) == (4, 5)

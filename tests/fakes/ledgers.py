@@ -203,3 +203,19 @@ def _empty() -> bytes:
 def looked_at(seen: Sighting, look: Look) -> Sighting:
     """Give the sighting with another look."""
     return replace(seen, look=look)
+
+
+def backlog(ledger: Ledger, *numbers: int) -> None:
+    """Photos seen in the first scan, with the capture time as their order."""
+    ledger.see(*(sighting(b"%d.jpg" % n, photo(n), order_at=float(n)) for n in numbers))
+
+
+def end_first_scan(ledger: Ledger) -> None:
+    ledger.territory.scanned(ROOT, 1, {}, ledger.tick())
+
+
+def commits(path: Path) -> int:
+    """Count the transactions in the log of a ledger (sqlite.org/fileformat2.html#walformat): frames that end one."""
+    log = path.with_name(path.name + "-wal").read_bytes()
+    frame = 24 + int.from_bytes(log[8:12], "big")
+    return sum(log[at + 4 : at + 8] != bytes(4) for at in range(32, len(log), frame))

@@ -45,7 +45,7 @@ from syncd.watch.settle import Settling
 from tests.fakes.clock import FakeClock
 from tests.fakes.executor import StepExecutor
 from tests.fakes.ledgers import write_empty
-from tests.fakes.reader import FakeReader
+from tests.fakes.reader import FakeReader, photo_bytes
 from tests.fakes.service import FakeService
 from tests.fakes.voice import FakeVoice
 
@@ -259,3 +259,22 @@ def digests(contents: Iterable[bytes]) -> set[str]:
     import hashlib  # noqa: PLC0415
 
     return {hashlib.sha256(content).hexdigest() for content in contents}
+
+
+def photos(rig: Rig, count: int, *, alike: bool = False, prefix: str = "p") -> list[Path]:
+    """Write so many photos and have them scanned; with `alike` they would send the same metadata."""
+    paths = [
+        rig.write(f"{prefix}{n:04d}.jpg", photo_bytes(f"{prefix}{n}", taken=None if alike else n)) for n in range(count)
+    ]
+    rig.scan()
+    return paths
+
+
+def files_of(rig: Rig) -> list[int]:
+    """How many files each request had."""
+    return [len(names) for _, names, _ in rig.service.requests]
+
+
+def set_up(rig: Rig, **upload: Any) -> None:
+    rig.upload = replace(rig.upload, **upload)
+    rig.restart()
