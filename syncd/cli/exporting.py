@@ -11,7 +11,7 @@ from syncd.daemon.clock import SystemClock, local_midnight
 from syncd.daemon.exporter import MetricsServer, TextFile
 from syncd.daemon.metrics import Snapshot, render
 from syncd.daemon.moderator import Moderator
-from syncd.daemon.service import WatchHealth
+from syncd.daemon.outside import WatchHealth
 from syncd.daemon.voice import Said
 from syncd.ledger.gauges import gauges
 

@@ -21,10 +21,12 @@ from syncd.cli.wiring import alarm, assembled, watching
 from syncd.daemon import service
 from syncd.daemon.announcer import Announcer
 from syncd.daemon.clock import SystemClock
+from syncd.daemon.foreman import Ending
 from syncd.daemon.herald import Herald
 from syncd.daemon.lock import DAEMON, InstanceLock
 from syncd.daemon.moderator import Moderator
 from syncd.daemon.notify import Notifier
+from syncd.daemon.outside import Outside, WatchHealth
 from syncd.daemon.vigil import PATIENCE, Overdue, Vigil
 from syncd.errors import ConfigError, SyncdError
 from syncd.settings import Settings
@@ -90,7 +92,7 @@ def serve(signals: Signals) -> None:
     daemon = _Daemon(choice, signals, herald, Moderator(PlainVoice(), clock.monotonic), clock.now())
     notifier.status("starting: opening the ledger")
     with InstanceLock(ledger_path(choice.now.settings), DAEMON) as lock:
-        while daemon.run(lock) is service.Ending.RELOAD:
+        while daemon.run(lock) is Ending.RELOAD:
             pass
 
 
@@ -104,7 +106,7 @@ class _Daemon:
     moderator: Moderator
     started_at: float
 
-    def run(self, lock: InstanceLock) -> service.Ending:
+    def run(self, lock: InstanceLock) -> Ending:
         """Run with the settings that were chosen last; where they fail at the start, with those of before."""
         choice = self.choice
         before, choice.now = choice.now, choice.next or choice.now
@@ -121,13 +123,13 @@ class _Daemon:
                     raise
                 _say_not_taken(error)
                 choice.now = before
-                return service.Ending.RELOAD
+                return Ending.RELOAD
             context.take_log_settings(choice.now.settings.log)
             parts.client.client()  # now, and not while the first photo waits for it
-            health = service.WatchHealth()
+            health = WatchHealth()
             stack.enter_context(exporting(parts, self.moderator, health, self.started_at))
             hints, watcher = watching(choice.now.settings)
-            outside = service.Outside(
+            outside = Outside(
                 herald=self.herald,
                 stop=self.signals.stop,
                 wake=self.signals.wake,

@@ -11,9 +11,9 @@ import typer.main
 
 from syncd import settings
 from syncd.cli.main import application
+from syncd.daemon.foreman import ANSWER_WITHIN, STOP_WITHIN
 from syncd.daemon.metrics import metrics
 from syncd.daemon.rest import Rest
-from syncd.daemon.service import ANSWER_WITHIN, STOP_WITHIN
 from syncd.daemon.voice import Said
 from syncd.lifecycle import Outcome, State
 from syncd.upload.replies import PauseReason

@@ -17,6 +17,7 @@ from syncd.cli.summary import Around, status_json, status_lines
 from syncd.daemon import service
 from syncd.daemon.herald import Herald
 from syncd.daemon.notify import Notifier
+from syncd.daemon.outside import Outside
 from syncd.daemon.vigil import Vigil
 from syncd.daemon.voice import Said
 from syncd.ledger.watchbook import WatchRecord
@@ -101,7 +102,7 @@ def running(rig: Rig, watcher: Any = None, hints: Any = None, mode: WatchMode = 
     watcher = watcher or Watcher([WatchedRoot(bytes(rig.root), mode)], hints)
     daemon = Daemon(rig, watcher, hints)
     herald = Herald(Notifier(), Vigil(rig.clock.monotonic), rig.clock, lambda _: None)
-    outside = service.Outside(herald, wake=rig.wake, check_every=0.1)
+    outside = Outside(herald, wake=rig.wake, check_every=0.1)
 
     def run() -> None:
         try:
