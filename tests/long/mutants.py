@@ -443,7 +443,7 @@ MUTANTS: Final = (
     ),
     Mutant(
         "nothing is served in the middle of a scan",
-        "syncd/daemon/intake.py",
+        "syncd/daemon/interlude.py",
         "self._depth == _DEEPEST or",
         "self._depth < _DEEPEST or",
         ("tests/whole/test_watching.py::test_w17_what_arrives_in_the_middle_of_a_long_scan_is_served_at_once",),
