@@ -32,13 +32,14 @@ from syncd.upload.replies import Reply
 class Sender(Searcher, Protocol):
     """The client of the service."""
 
-    def send(
+    def send(  # noqa: PLR0913  (one for each moment of a request)
         self,
         metadata: RequestMetadata,
         files: Sequence[SendFile],
         *,
         completing: Callable[[], None],
         leaving: Callable[[], None] | None = None,
+        left: Callable[[], None] | None = None,
         cancel: threading.Event | None = None,
         waiting: Callable[[], None] | None = None,
     ) -> Reply:
@@ -176,6 +177,7 @@ class Flights:
             flight.files,
             completing=lambda: self._queue.completing(request_id, self._clock.now()),
             leaving=lambda: self._leaves(flight.turn),
+            left=flight.turn.has_left,
             cancel=flight.turn.cancel,
             waiting=lambda: self._waits(flight.turn),
         )

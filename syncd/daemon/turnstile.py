@@ -36,6 +36,7 @@ class Turnstile:
         self._pause = pause
         self._lock = threading.Lock()
         self._left = float("-inf")
+        self._noting = threading.Lock()
         self._head_start = 0.0
 
     def turn(self, at: float, interval: float) -> Turn:
@@ -58,8 +59,16 @@ class Turnstile:
                 self._learn(self._monotonic() - turn.ready_at)
                 while (left := max(turn.at, self._left + turn.interval) - self._monotonic()) > _ENOUGH:
                     self._pause(left, _NEVER)
-            self._left = self._monotonic()
+            self.has_left()
             turn.left = True
+
+    def has_left(self) -> None:
+        """Note that a first byte leaves, or has left: the next one is as far from it as the pace wants.
+
+        Between the two a thread may lose its core for some milliseconds.
+        """
+        with self._noting:
+            self._left = self._monotonic()
 
     def _learn(self, took: float) -> None:
         """Learn how long it takes from the end of the waiting to the first byte: a commit, mostly."""
@@ -92,6 +101,11 @@ class Turn:
     def leave(self) -> None:
         """Wait for the very moment, and take note of it."""
         self._turnstile.leave(self)
+
+    def has_left(self) -> None:
+        """Hear that its first byte has left."""
+        if self.interval:
+            self._turnstile.has_left()
 
     def give_up(self, why: str) -> None:
         """Have the request not leave, if it has not."""

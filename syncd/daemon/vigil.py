@@ -87,13 +87,14 @@ class WatchedSender:
         self._vigil.progress(_thread(), self._step + wait)
         return wait
 
-    def send(
+    def send(  # noqa: PLR0913  (one for each moment of a request)
         self,
         metadata: RequestMetadata,
         files: Sequence[SendFile],
         *,
         completing: Callable[[], None],
         leaving: Callable[[], None] | None = None,
+        left: Callable[[], None] | None = None,
         cancel: threading.Event | None = None,
         waiting: Callable[[], None] | None = None,
     ) -> Reply:
@@ -102,7 +103,7 @@ class WatchedSender:
         self._vigil.progress(_thread(), self._step)
         try:
             return self.sender().send(
-                metadata, files, completing=completing, leaving=leaving, cancel=cancel, waiting=waiting
+                metadata, files, completing=completing, leaving=leaving, left=left, cancel=cancel, waiting=waiting
             )
         finally:
             self._vigil.ended(_thread())

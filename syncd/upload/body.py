@@ -69,6 +69,8 @@ class Hooks:
     """Called right before the request can become complete; it does not become complete unless this returns."""
     leaving: Callable[[], None] | None = None
     """Called right before the first byte of the request leaves."""
+    left: Callable[[], None] | None = None
+    """Called right after the first bytes of the request were handed to the network."""
     cancel: threading.Event | None = None
     """Once it is set, the request is given up, unless `completing` has returned."""
     passing: Callable[[int], float] | None = None
@@ -129,6 +131,10 @@ class Body:
         if not self._left:
             self._left = True
             self._call(self._hooks.leaving)
+
+    def has_left(self) -> None:
+        """Hear that the first bytes were handed to the network."""
+        self._call(self._hooks.left)
 
     def read(self, size: int = -1) -> memoryview:
         """Hand out at most `size` bytes (all that are at hand if negative), good until the next call; none at the end.

@@ -118,13 +118,14 @@ class Client:
             if complete or not outgoing.complete:
                 outgoing.cut()
 
-    def send(
+    def send(  # noqa: PLR0913  (one for each moment of a request)
         self,
         metadata: RequestMetadata,
         files: Sequence[SendFile],
         *,
         completing: Callable[[], None],
         leaving: Callable[[], None] | None = None,
+        left: Callable[[], None] | None = None,
         cancel: threading.Event | None = None,
         waiting: Callable[[], None] | None = None,
     ) -> Reply:
@@ -132,14 +133,14 @@ class Client:
 
         `completing` is called right before the request can become complete: what it raises comes out of here, and the
         request stays incomplete. `waiting` is called once connected, before anything else is, and may wait; `leaving`
-        is called right before the first byte leaves. `cancel` gives the request up
+        is called right before the first byte leaves, and `left` right after it. `cancel` gives the request up
         as long as it is not complete; once it is, its answer is awaited.
         """
         key = self._key()
         if not _fits_a_header(key):
             return Paused(PauseReason.BAD_KEY, "", _BAD_KEY)
         boundary = secrets.token_hex(16)
-        hooks = Hooks(completing, leaving, cancel, self._passing, waiting)
+        hooks = Hooks(completing, leaving, left, cancel, self._passing, waiting)
         body = Body(metadata, files, boundary, hooks, self._checksum_of)
         outgoing = Outgoing(body, self._answer_timeout)
         headers = self._headers | {

@@ -35,6 +35,9 @@ class Readable(Protocol):
     def prepare(self) -> None:
         """Return when the request may leave."""
 
+    def has_left(self) -> None:
+        """Hear that the first bytes were handed to the network."""
+
     def read(self, size: int = -1) -> memoryview:
         """Hand out the next bytes; none at the end."""
 
@@ -98,6 +101,7 @@ class Outgoing:
         self._sock: socket.socket | None = None
         self._lock = threading.Lock()
         self._cut = False
+        self._left = False
         self.watched: Watched | None = None
         self.patience = patience
         """Seconds in which something must find its way into the send buffer."""
@@ -150,6 +154,9 @@ class Outgoing:
             self.watched.push(piece, self.patience)
         elif self._sock is not None:
             self._sock.sendall(piece)
+        if not self._left:
+            self._left = True
+            self._body.has_left()
 
 
 def _answered() -> BrokenPipeError:

@@ -158,6 +158,22 @@ def test_what_waits_is_taken_back_when_an_answer_shuts_the_gate(ledger: Ledger) 
     assert not turn.cancel.is_set()
 
 
+def test_the_next_one_keeps_its_distance_from_when_the_first_byte_left_indeed() -> None:
+    now = 0.0
+
+    def pause(seconds: float, cancelled: threading.Event) -> None:
+        nonlocal now
+        now += seconds
+
+    turnstile = Turnstile(lambda: now, pause)
+    turn = turnstile.turn(0.0, 1.0)
+    turn.leave()
+    now += 0.02  # its thread lost its core before it wrote
+    turn.has_left()
+    turnstile.turn(1.0, 1.0).leave()
+    assert now == pytest.approx(1.02)
+
+
 def test_the_head_start_follows_a_slow_commit_at_once_and_has_an_end() -> None:
     now = 0.0
     waited: list[float] = []

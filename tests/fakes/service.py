@@ -110,6 +110,7 @@ class FakeService:
         *,
         completing: Callable[[], None],
         leaving: Callable[[], None] | None = None,
+        left: Callable[[], None] | None = None,
         cancel: threading.Event | None = None,
         waiting: Callable[[], None] | None = None,
     ) -> Reply:
@@ -117,7 +118,7 @@ class FakeService:
         self.requests.append((metadata, tuple(file.wire_name for file in files), act))
         if self.hang is not None:
             assert self.hang.wait(20)
-        body = Body(metadata, files, BOUNDARY, Hooks(completing, leaving, cancel, waiting=waiting))
+        body = Body(metadata, files, BOUNDARY, Hooks(completing, leaving, left, cancel, waiting=waiting))
         try:
             received = self._receive(body, act)
         except FileChangedError as change:

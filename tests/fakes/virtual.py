@@ -140,21 +140,27 @@ class DistantService:
         *,
         completing: Callable[[], None],
         leaving: Callable[[], None] | None = None,
+        left: Callable[[], None] | None = None,
         cancel: threading.Event | None = None,
         waiting: Callable[[], None] | None = None,
     ) -> Reply:
         assert leaving is not None
+        assert left is not None
         assert waiting is not None
         self._time.pause(self._connecting)
         waiting()
         completing()
         self._time.pause(0.003)
         leaving()
+        image_id = str(next(self._ids))
+        if int(image_id) % 2:
+            self._time.pause(0.002)  # its thread lost its core just now
         with self._lock:
             self.left.append((self._time.monotonic(), tuple(file.wire_name for file in files)))
+        left()
         self._send_bytes(sum(file.size for file in files))
         self._time.pause(self._latency)
-        return Stored(tuple(str(next(self._ids)) for _ in files))
+        return Stored((image_id, *(str(next(self._ids)) for _ in files[1:])))
 
     def search(self, marker: str, unique_id: str | None) -> tuple[Hit, ...] | SearchFailed:
         return ()

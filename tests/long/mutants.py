@@ -183,6 +183,13 @@ MUTANTS: Final = (
         (f"{ANSWERS}::test_b14_ids_that_cannot_be_right_are_not_recorded",),
     ),
     Mutant(
+        "the pace counts from when a request was let go, and not from when it left",
+        "syncd/daemon/flights.py",
+        "            left=flight.turn.has_left,\n",
+        "            left=lambda: None,\n",
+        ("tests/daemon/test_turnstile.py",),
+    ),
+    Mutant(
         "what waits for its turn hears of no pause",
         "syncd/daemon/dispatch.py",
         "        idle = self._shut(self._clock.now()) if turn.interval else None\n",

@@ -240,6 +240,28 @@ def test_an_endless_answer_is_not_read_to_its_end(
     assert time.monotonic() - start < 5
 
 
+@pytest.mark.parametrize("size", [10, BIG])
+def test_it_says_once_that_the_first_bytes_have_left(
+    size: int, server: FaultServer, make_client: MakeClient, make_file: MakeFile
+) -> None:
+    said: list[str] = []
+
+    def left() -> None:
+        server.wait_for_requests(1)
+        said.append("left")
+
+    client = make_client(server.base_url)
+    reply = client.send(
+        METADATA,
+        [make_file(os.urandom(size))],
+        completing=nothing,
+        leaving=lambda: said.append("leaving"),
+        left=left,
+    )
+    assert isinstance(reply, Stored)
+    assert said == ["leaving", "left"]
+
+
 def test_nobody_listens(server: FaultServer, make_client: MakeClient, make_file: MakeFile) -> None:
     server.refuse()
     leaving = Recorder()
