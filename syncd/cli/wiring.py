@@ -198,7 +198,8 @@ def alarm(settings: Settings, signals: Signals) -> Tripwire:
     """Build what wakes the way out when another command writes to the ledger: each change goes to its log first."""
     from syncd.watch.tripwire import Tripwire
 
-    ledger = ledger_path(settings)
+    # Where the ledger is a link, SQLite keeps the log beside the file itself.
+    ledger = ledger_path(settings).resolve()
     return Tripwire(ledger.with_name(f"{ledger.name}-wal"), signals.wake.set)
 
 

@@ -10,9 +10,10 @@ import pytest
 
 from syncd import config
 from syncd.cli.signals import Signals
-from syncd.cli.wiring import FreshRoots, pipeline, watching
+from syncd.cli.wiring import FreshRoots, alarm, pipeline, watching
 from syncd.daemon.lock import InstanceLock, holder_of
 from syncd.errors import LockedError, ReachError
+from syncd.ledger.store import Store, set_fact
 from syncd.model import PlacePath
 from tests.cli.conftest import Home
 from tests.fakes.voice import FakeVoice
@@ -45,6 +46,24 @@ def test_where_the_ledger_cannot_be_believed_the_lock_is_given_back(home: Home) 
     with pytest.raises(Exception, match="gone"), pipeline(settings, None, FakeVoice(), Signals()):
         pass
     assert holder_of(home.state / "ledger.db") is None
+
+
+def test_the_alarm_hears_of_a_ledger_that_is_a_link(home: Home, tmp_path: Path) -> None:
+    settings = config.load(home.config, os.environ)
+    with home.ledger():
+        pass
+    ledger, itself = home.state / "ledger.db", tmp_path / "large disk" / "photos.db"
+    itself.parent.mkdir()
+    ledger.rename(itself)
+    ledger.symlink_to(itself)
+    signals = Signals()
+    with Store(ledger) as store, alarm(settings, signals) as written:
+        with store.write() as connection:
+            set_fact(connection, "before", 1)
+        assert written.set()
+        with store.write() as connection:
+            set_fact(connection, "after", 1)
+        assert signals.wake.wait(10)
 
 
 def test_each_photo_is_opened_through_its_root_as_it_is_now(tmp_path: Path) -> None:
