@@ -313,14 +313,36 @@ def first_run(folder: Path, given: argparse.Namespace) -> None:
         service.wait()
 
 
+def first_of_all(folder: Path, given: argparse.Namespace, files: int) -> dict[str, object]:
+    """A first run that uploads every file: half an hour for a million."""
+    folder.mkdir()
+    write_photos(folder / "library", files, given.kilobytes)
+    config = write_config(folder, folder / "library")
+    service = subprocess.Popen([sys.executable, str(HERE / "service.py"), "--port", str(PORT)])
+    time.sleep(1)
+    try:
+        one = run([*SYNCD, "--config", str(config), "sync"], watched=True)
+        return {
+            "first_wall": round(one.wall, 1),
+            "first_cpu": round(one.cpu, 1),
+            "first_peak_mb": round(one.peak_mb),
+            "first_ledger_bytes": (folder / "ledger.db").stat().st_size,
+        }
+    finally:
+        service.terminate()
+        service.wait()
+        shutil.rmtree(folder)
+
+
 def growth(folder: Path, given: argparse.Namespace) -> None:
     rows = []
     files = 1000
     while files <= given.files:
         part = folder / str(files)
         part.mkdir()
-        rows.append(nothing_new(part, given, files))
+        row = nothing_new(part, given, files)
         shutil.rmtree(part)
+        rows.append(row | (first_of_all(part, given, files) if given.first else {}))
         files *= 10
     if given.out:
         Path(given.out).write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -336,6 +358,7 @@ if __name__ == "__main__":
     parser.add_argument("--kilobytes", type=int, default=20)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--out")
+    parser.add_argument("--first", action="store_true", help="growth: measure a first run of each size, too")
     arguments = parser.parse_args()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     work = {

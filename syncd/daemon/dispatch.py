@@ -262,7 +262,7 @@ class Dispatch:
         """Take back what waits for its turn, where an answer has it wait longer, or shut the gate."""
         opening = pace.opening(self._gate, self._settings.pace, now)
         for flight in self._flights:
-            later = isinstance(opening, pace.Shut) or opening.at > flight.departure.at + 0.001
+            later = isinstance(opening, pace.Shut) or opening.at > max(now, flight.departure.at) + 0.001
             if later or (isinstance(opening, pace.Go) and opening.probe and not flight.departure.probe):
                 flight.turn.give_up("another request's answer came between")
 

@@ -503,6 +503,19 @@ def test_a_request_that_is_made_and_has_not_left_does_not_leave_after_a_pause(tm
         assert len(rig.service.stored) == 1, "what was taken back had no try, and waits for nothing"
 
 
+def test_without_a_pace_nothing_is_taken_back_because_others_left_first(tmp_path: Path) -> None:
+    executor = StepExecutor(inline=False)
+    with Rig(tmp_path, upload=replace(UNPACED, in_flight=3), executor=executor) as rig:
+        photos(rig, 3)
+        rig.dispatch.turn()
+        for _ in range(3):
+            rig.clock.advance(0.05)  # its thread has had no core yet
+            executor.step()
+            rig.dispatch.turn()
+        assert len(rig.service.stored) == len(rig.service.requests) == 3
+        assert rig.count(State.UPLOADED) == 3
+
+
 def test_a_request_whose_turn_comes_after_a_pause_does_not_leave(tmp_path: Path) -> None:
     executor = StepExecutor(inline=False)
     with Rig(tmp_path, upload=replace(UNPACED, pace=1.0), executor=executor) as rig:
