@@ -62,6 +62,7 @@ def sync(pipeline: Pipeline, *, wait: float, stop: threading.Event, wake: thread
     try:
         idle = _send_all(pipeline, scanning, wait, stop, wake)
     finally:
+        pipeline.store.let_go()
         scanning.end()
         pipeline.dispatch.finish(0.0 if stop.is_set() else None)
     if scanning.error is not None:

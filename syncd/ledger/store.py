@@ -62,6 +62,10 @@ class Store:
         """One transaction: durable when the block ends, rolled back when it raises."""
         return self._writer
 
+    def let_go(self) -> None:
+        """Have nobody wait for a transaction of this thread that an interrupt (KeyboardInterrupt) left half done."""
+        self._writer.let_go()
+
     @contextmanager
     def changing_tables(self) -> Iterator[None]:
         """Have errors understood while a connection of its own changes the tables."""

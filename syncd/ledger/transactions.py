@@ -62,6 +62,22 @@ class Writer:
             raise
         self.lock.release()
 
+    def let_go(self) -> None:
+        """Undo and release what an interrupt has kept this thread from releasing: one that came between two steps.
+
+        For a thread that is not writing. What another one writes stays as it is.
+        """
+        if not self.lock.acquire(blocking=False):
+            return
+        try:
+            if self._connection is not None and self._connection.driver.in_transaction:
+                self._connection.driver.rollback()
+                self.undone += 1
+        finally:
+            with suppress(RuntimeError):
+                while True:  # it can be held more than once
+                    self.lock.release()
+
     def close(self) -> None:
         """Close the connection."""
         with self.lock:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,35 @@ def test_what_raises_is_rolled_back_and_the_next_transaction_begins_anew(path: P
             assert fact(connection, "half") is None
             set_fact(connection, "whole", 1)
         assert store.undone == 1
+        with store.glance() as connection:
+            assert fact(connection, "whole") == 1
+
+
+@pytest.mark.parametrize("begun", [True, False], ids=["begun", "not begun"])
+def test_what_an_interrupt_left_half_done_keeps_nobody_waiting(path: Path, *, begun: bool) -> None:
+    """A second Ctrl-C can be heard between any two steps: here after the lock was taken, or as the block ends."""
+    with Store(path) as store, ThreadPoolExecutor(1) as other:
+        if begun:
+            set_fact(store.write().__enter__(), "half", 1)
+        else:
+            store._writer.lock.acquire()
+        assert not other.submit(store._writer.lock.acquire, blocking=False).result(timeout=10)
+        store.let_go()
+
+        def write() -> None:
+            with store.write() as connection:
+                assert fact(connection, "half") is None
+                set_fact(connection, "whole", 1)
+
+        other.submit(write).result(timeout=10)
+        store.let_go()
+
+
+def test_letting_go_leaves_what_another_thread_writes(path: Path) -> None:
+    with Store(path) as store, ThreadPoolExecutor(1) as other:
+        with store.write() as connection:
+            set_fact(connection, "whole", 1)
+            other.submit(store.let_go).result(timeout=10)
         with store.glance() as connection:
             assert fact(connection, "whole") == 1
 
