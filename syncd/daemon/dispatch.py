@@ -142,6 +142,10 @@ class Dispatch:
             self._returned.clear()
             self._opening.try_again()
         now, monotonic = self._clock.now(), self._clock.monotonic()
+        shut = self._shut(now)
+        if shut is not None:
+            self._flights.give_up_what_waits(shut.why)
+            return shut
         idle = self._nothing_may_leave(now)
         if idle is not None:
             return idle
@@ -152,10 +156,6 @@ class Dispatch:
 
     def _nothing_may_leave(self, now: float) -> Idle | None:
         """Tell why neither an upload nor a look-up may leave now."""
-        idle = self._shut(now)
-        if idle is not None:
-            self._flights.give_up_what_waits(idle.detail or str(idle.rest))
-            return idle
         if self.in_flight >= self._settings.in_flight:
             return Idle(Rest.UNDER_WAY)
         idle = self._gate_is_shut(now)
@@ -246,7 +246,6 @@ class Dispatch:
     def finish(self, deadline: float | None) -> None:
         """Let what is under way come to its end, at most so many seconds; what is not complete then is given up."""
         if deadline is not None:
-            self._flights.give_up_what_waits("syncd ends")
             wait(self._under_way(), timeout=deadline)
             self.give_up_what_is_incomplete()
         wait(self._under_way())
@@ -320,7 +319,7 @@ class Dispatch:
         turn.wait()
         idle = self._shut(self._clock.now()) if turn.interval else None
         if idle is not None:
-            turn.give_up(idle.detail or str(idle.rest))
+            turn.give_up(idle.why)
 
     def _leaves(self, turn: Turn) -> None:
         """Let a request go when its turn comes; on the thread that sends it."""

@@ -32,3 +32,8 @@ class Idle:
     rest: Rest
     until: float | None = None
     detail: str = ""
+
+    @property
+    def why(self) -> str:
+        """All that there is to say of the reason."""
+        return self.detail or str(self.rest)

@@ -192,8 +192,9 @@ def explain(error: BaseException, path: Path) -> None:
     """Raise what a person can act on, where the database said something; leave everything else as it is."""
     if not isinstance(error, sqlite3.DatabaseError) or isinstance(error, sqlite3.ProgrammingError):
         return  # the latter is a mistake of ours, and nothing about the ledger
+    told = printable(str(error), 200)
     if isinstance(error, sqlite3.OperationalError):
-        said = f"the ledger {path} cannot be used: {printable(str(error), 200)}"
+        said = f"the ledger {path} cannot be used: {told}"
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         if code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
             hint = "Another program holds a transaction open on it. End that program, then start again."
@@ -204,14 +205,12 @@ def explain(error: BaseException, path: Path) -> None:
             raise LedgerError(said, hint=_UNFINISHED) from error
         raise LedgerError(said, hint=_UNWRITABLE if code == sqlite3.SQLITE_READONLY else "") from error
     if isinstance(error, sqlite3.IntegrityError):
-        said = printable(str(error), 200)
         raise LedgerError(
-            f"the ledger {path} refused a change that contradicts what it knows: {said}",
+            f"the ledger {path} refused a change that contradicts what it knows: {told}",
             hint="Nothing was changed. Start again; if it happens again, it is a defect of syncd: please report it.",
         ) from error
-    said = printable(str(error), 200)
     raise LedgerError(
-        f"the ledger {path} is damaged: {said}",
+        f"the ledger {path} is damaged: {told}",
         hint="Nothing was uploaded. `syncd ledger restore` puts a backup in its place, `syncd ledger import` an "
         "export. An empty ledger would upload, and bill, everything again.",
     ) from error

@@ -3,31 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from syncd.daemon.voice import Said
-from syncd.ledger.reports import set_aside
 from tests.fakes.reader import photo_bytes
 from tests.fakes.rig import Rig
-
-
-@pytest.fixture
-def rig(tmp_path: Path) -> Iterator[Rig]:
-    with Rig(tmp_path) as made:
-        yield made
-
-
-def settle(rig: Rig, seconds: float = 10.0) -> None:
-    """Let time pass, and look again at what waited."""
-    rig.clock.advance(seconds)
-    rig.intake.settle()
-
-
-def aside(rig: Rig) -> dict[str, str]:
-    return {place.relative.decode(): reason for place, reason, _ in set_aside(rig.store)}
 
 
 def test_w14_a_file_that_is_written_waits_and_is_named_meanwhile(rig: Rig) -> None:
@@ -35,15 +16,15 @@ def test_w14_a_file_that_is_written_waits_and_is_named_meanwhile(rig: Rig) -> No
     later = rig.clock.now() + 1.0
     os.utime(path, (later, later))
     rig.scan()
-    assert (rig.states(), rig.intake.waiting(), aside(rig)) == ({}, 1, {"slow.jpg": "unsettled"})
+    assert (rig.states(), rig.intake.waiting(), rig.aside()) == ({}, 1, {"slow.jpg": "unsettled"})
     rig.clock.advance(1.0)
     path.write_bytes(photo_bytes("one and more"))
     os.utime(path, (later + 1.0, later + 1.0))
     rig.intake.settle()
     assert rig.reader.reads == 0, "it is not opened while it changes"
-    settle(rig)
-    settle(rig)
-    assert (set(rig.states()), rig.intake.waiting(), aside(rig)) == ({"slow.jpg"}, 0, {})
+    rig.let_settle()
+    rig.let_settle()
+    assert (set(rig.states()), rig.intake.waiting(), rig.aside()) == ({"slow.jpg"}, 0, {})
     assert rig.reader.reads == 1
 
 
@@ -59,8 +40,8 @@ def test_a_file_that_changes_while_it_is_read_is_read_again(rig: Rig, change: by
     rig.reader.meanwhile = write
     rig.scan()
     assert rig.states() == {}, "what was read was not one photo"
-    assert (rig.intake.waiting(), aside(rig)) == (1, {"a.jpg": "unsettled"}), "and it is not forgotten"
-    settle(rig)
+    assert (rig.intake.waiting(), rig.aside()) == (1, {"a.jpg": "unsettled"}), "and it is not forgotten"
+    rig.let_settle()
     assert set(rig.states()) == {"a.jpg"}
     assert rig.rows("SELECT size FROM photos") == [(len(final),)]
 

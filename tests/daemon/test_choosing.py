@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-
-import pytest
 
 from syncd.daemon.choosing import LINGER, MOMENT, OLDEST_EVERY
 from syncd.daemon.rest import Idle, Rest
@@ -18,12 +15,6 @@ from tests.fakes.rig import UNPACED, Rig, files_of, photos, set_up
 from tests.fakes.service import Act
 
 HOUR = 3600.0
-
-
-@pytest.fixture
-def rig(tmp_path: Path) -> Iterator[Rig]:
-    with Rig(tmp_path) as made:
-        yield made
 
 
 def test_the_newest_go_first_and_every_tenth_request_takes_the_longest_waiting(rig: Rig) -> None:

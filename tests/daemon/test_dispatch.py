@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import random
-from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -30,12 +29,6 @@ from tests.fakes.service import Act, FakeService
 
 HOUR = 3600.0
 DAY = 24 * HOUR
-
-
-@pytest.fixture
-def rig(tmp_path: Path) -> Iterator[Rig]:
-    with Rig(tmp_path) as made:
-        yield made
 
 
 def test_everything_is_sent_once_in_requests_of_equal_metadata(rig: Rig) -> None:

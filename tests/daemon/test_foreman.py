@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-
-import pytest
 
 from syncd.daemon.outside import Alarm, NoAlarm
 from syncd.ledger.migrate import open_for_single_moves
@@ -20,12 +18,6 @@ from tests.fakes.program import eventually
 from tests.fakes.reader import photo_bytes
 from tests.fakes.rig import Rig
 from tests.fakes.service import Act, FakeService
-
-
-@pytest.fixture
-def rig(tmp_path: Path) -> Iterator[Rig]:
-    with Rig(tmp_path) as made:
-        yield made
 
 
 def test_a_wish_for_a_scan_is_granted_once_and_has_a_paused_queue_try(rig: Rig) -> None:

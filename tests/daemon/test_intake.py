@@ -3,33 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from syncd.daemon.voice import Said
-from syncd.ledger.reports import set_aside, status
+from syncd.ledger.reports import status
 from syncd.model import PlacePath
 from syncd.settings import FolderSettings
 from tests.fakes.reader import photo_bytes
 from tests.fakes.rig import Rig
-
-
-@pytest.fixture
-def rig(tmp_path: Path) -> Iterator[Rig]:
-    with Rig(tmp_path) as made:
-        yield made
-
-
-def settle(rig: Rig, seconds: float = 10.0) -> None:
-    """Let time pass, and look again at what waited."""
-    rig.clock.advance(seconds)
-    rig.intake.settle()
-
-
-def aside(rig: Rig) -> dict[str, str]:
-    return {place.relative.decode(): reason for place, reason, _ in set_aside(rig.store)}
 
 
 def test_a_scan_finds_what_is_new_changed_and_gone(rig: Rig) -> None:
@@ -45,7 +28,7 @@ def test_a_scan_finds_what_is_new_changed_and_gone(rig: Rig) -> None:
     gone.unlink()
     rig.write("d.jpg", photo_bytes("d"))
     rig.scan()
-    settle(rig)
+    rig.let_settle()
     assert set(rig.states()) == {"a.jpg", "x/b.jpg", "d.jpg"}
     assert rig.intake.tally.gone == 1
     assert len(rig.rows("SELECT * FROM photos")) == 5
@@ -74,7 +57,7 @@ def test_a_hint_at_what_is_no_candidate_does_nothing(rig: Rig, name: str) -> Non
     rig.intake.look_below(rig.place(name))
     rig.intake.look_below(PlacePath(b"/no/root/of/ours", b"", b"x"))
     rig.intake.settle()
-    assert (rig.states(), aside(rig), rig.reader.reads) == ({}, {}, 0)
+    assert (rig.states(), rig.aside(), rig.reader.reads) == ({}, {}, 0)
 
 
 def test_what_is_gone_before_it_settled_is_not_counted_as_unsettled(rig: Rig) -> None:
@@ -82,10 +65,10 @@ def test_what_is_gone_before_it_settled_is_not_counted_as_unsettled(rig: Rig) ->
     later = rig.clock.now() + 1.0
     os.utime(path, (later, later))
     rig.intake.look_at([rig.place("sub/moving.jpg")])
-    assert (rig.intake.waiting(), aside(rig)) == (1, {})
+    assert (rig.intake.waiting(), rig.aside()) == (1, {})
     path.rename(rig.root / "moved.jpg")
     rig.scan()
-    assert (rig.intake.waiting(), aside(rig)) == (1, {"moved.jpg": "unsettled"})
+    assert (rig.intake.waiting(), rig.aside()) == (1, {"moved.jpg": "unsettled"})
 
 
 def test_what_never_settles_is_said_once_after_ten_minutes(rig: Rig) -> None:
@@ -98,7 +81,7 @@ def test_what_never_settles_is_said_once_after_ten_minutes(rig: Rig) -> None:
         rig.intake.set_aside_given_up()
         rig.clock.advance(10.0)
     assert rig.voice.count(Said.UNSETTLED) == 1
-    assert aside(rig) == {"endless.jpg": "unsettled"}
+    assert rig.aside() == {"endless.jpg": "unsettled"}
     assert status(rig.store).unsettled == 1
 
 

@@ -6,7 +6,6 @@ import hashlib
 import os
 import threading
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -52,12 +51,6 @@ class Skipping(threading.Event):
         if not self.is_set():
             self._clock.advance(timeout or 0.0)
         return self.is_set()
-
-
-@pytest.fixture
-def rig(tmp_path: Path) -> Iterator[Rig]:
-    with Rig(tmp_path) as made:
-        yield made
 
 
 def sync(rig: Rig, wait: float = 300.0, stop: threading.Event | None = None, *, skipping: bool = True) -> Result:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -21,18 +21,6 @@ from tests.fakes.reader import photo_bytes
 from tests.fakes.rig import Rig
 
 NOW = 1_700_000_000.0
-
-
-@pytest.fixture
-def rig(tmp_path: Path) -> Iterator[Rig]:
-    with Rig(tmp_path) as made:
-        yield made
-
-
-def settle(rig: Rig, seconds: float = 10.0) -> None:
-    """Let time pass, and look again at what waited."""
-    rig.clock.advance(seconds)
-    rig.intake.settle()
 
 
 @pytest.mark.parametrize(
@@ -59,7 +47,7 @@ def test_e4_what_is_damaged_is_unfit_until_its_bytes_change(rig: Rig) -> None:
     assert rig.intake.tally.recorded[Recorded.UNFIT] == 1
     path.write_bytes(photo_bytes("a whole one"))
     rig.scan()
-    settle(rig)
+    rig.let_settle()
     assert rig.states() == {"a.jpg": State.READY}
 
 

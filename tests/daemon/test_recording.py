@@ -3,43 +3,22 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
 
 from syncd.daemon.voice import Said
-from syncd.ledger.reports import set_aside
 from tests.fakes.reader import photo_bytes
 from tests.fakes.rig import Rig
-
-
-@pytest.fixture
-def rig(tmp_path: Path) -> Iterator[Rig]:
-    with Rig(tmp_path) as made:
-        yield made
-
-
-def settle(rig: Rig, seconds: float = 10.0) -> None:
-    """Let time pass, and look again at what waited."""
-    rig.clock.advance(seconds)
-    rig.intake.settle()
-
-
-def aside(rig: Rig) -> dict[str, str]:
-    return {place.relative.decode(): reason for place, reason, _ in set_aside(rig.store)}
 
 
 def test_a_file_that_cannot_be_read_is_named_and_tried_again(rig: Rig) -> None:
     rig.write("a.jpg", photo_bytes("a"))
     rig.reader.fails = OSError(5, "Input/output error")
     rig.scan()
-    assert aside(rig) == {"a.jpg": "unreadable"}
+    assert rig.aside() == {"a.jpg": "unreadable"}
     assert rig.intake.tally.unreadable == 1
     assert "Input/output error" in rig.voice.details(Said.UNREADABLE)[0]
     rig.reader.fails = None
     rig.scan()
-    assert (set(rig.states()), aside(rig)) == ({"a.jpg"}, {})
+    assert (set(rig.states()), rig.aside()) == ({"a.jpg"}, {})
 
 
 def test_each_photo_is_said_with_what_it_came_to(rig: Rig) -> None:
@@ -50,7 +29,7 @@ def test_each_photo_is_said_with_what_it_came_to(rig: Rig) -> None:
     rig.pump()
     (rig.root / "a.jpg").write_bytes(photo_bytes("a", more="edited"))
     rig.scan()
-    settle(rig)
+    rig.let_settle()
     assert [rig.voice.count(said) for said in (Said.RECORDED, Said.KNOWN, Said.EDIT)] == [1, 1, 1]
 
 

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
-
-import pytest
 
 from syncd.daemon.foreman import Ending
 from syncd.daemon.voice import Said
@@ -18,12 +14,6 @@ from tests.fakes.daemon import Running, running
 from tests.fakes.program import eventually
 from tests.fakes.reader import photo_bytes
 from tests.fakes.rig import Rig
-
-
-@pytest.fixture
-def rig(tmp_path: Path) -> Iterator[Rig]:
-    with Rig(tmp_path) as made:
-        yield made
 
 
 def test_s1_it_is_ready_when_the_watcher_is_proved_and_before_the_first_scan_has_ended(rig: Rig) -> None:

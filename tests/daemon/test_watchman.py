@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from syncd.daemon.outside import CHECK_EVERY
@@ -16,12 +13,6 @@ from tests.fakes.daemon import Running, running
 from tests.fakes.program import eventually
 from tests.fakes.reader import photo_bytes
 from tests.fakes.rig import Rig
-
-
-@pytest.fixture
-def rig(tmp_path: Path) -> Iterator[Rig]:
-    with Rig(tmp_path) as made:
-        yield made
 
 
 def test_w16_after_a_sleep_of_the_machine_all_is_scanned_once_and_the_watcher_looked_at(rig: Rig) -> None:

@@ -23,6 +23,7 @@ from syncd.ledger.lookups import Lookups
 from syncd.ledger.migrate import open_ledger
 from syncd.ledger.plain import text
 from syncd.ledger.queue import Queue
+from syncd.ledger.reports import set_aside
 from syncd.ledger.sightings import Policy, Sightings
 from syncd.ledger.store import Store
 from syncd.ledger.territory import Territory
@@ -212,6 +213,15 @@ class Rig:
     def scan(self) -> None:
         for root in self.pipeline.roots:
             self.intake.scan(root)
+
+    def let_settle(self, seconds: float = 10.0) -> None:
+        """Let time pass, and look again at what waited."""
+        self.clock.advance(seconds)
+        self.intake.settle()
+
+    def aside(self) -> dict[str, str]:
+        """Give what is set aside, and why."""
+        return {place.relative.decode(): reason for place, reason, _ in set_aside(self.store)}
 
     def pump(self, most: int = 200) -> Idle:
         """Send until there is a reason to rest; look-ups and all."""

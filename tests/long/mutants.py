@@ -199,7 +199,7 @@ MUTANTS: Final = (
     Mutant(
         "what is made already leaves after a pause",
         "syncd/daemon/dispatch.py",
-        "            self._flights.give_up_what_waits(idle.detail or str(idle.rest))\n",
+        "            self._flights.give_up_what_waits(shut.why)\n",
         "",
         ("tests/daemon/test_dispatch.py::test_a_request_that_is_made_and_has_not_left_does_not_leave_after_a_pause",),
     ),
