@@ -20,8 +20,8 @@ from syncd.lifecycle import State
 from syncd.settings import FolderSettings
 from tests.fakes.clock import FakeClock
 from tests.fakes.reader import photo_bytes
-from tests.fakes.rig import Rig
-from tests.fakes.service import Act
+from tests.fakes.rig import Rig, another_can_write
+from tests.fakes.service import Act, InterruptedService
 
 NOTHING = Result(
     rest=Rest.NOTHING_OWED,
@@ -257,3 +257,18 @@ def test_a_dry_run_records_and_sends_nothing(rig: Rig) -> None:
 )
 def test_exit_codes_by_their_precedence(what: dict[str, Any], code: int) -> None:
     assert replace(NOTHING, **what).exit_code == code
+
+
+def test_an_interrupt_in_the_middle_of_a_transaction_keeps_nobody_waiting(rig: Rig) -> None:
+    photos(rig, 1)
+    rig.service = InterruptedService(begin=lambda: rig.store.write().__enter__())
+
+    def run() -> None:
+        with pytest.raises(KeyboardInterrupt):
+            sync(rig, skipping=False)
+
+    running = threading.Thread(target=run, daemon=True)
+    running.start()
+    running.join(10)
+    assert another_can_write(rig)
+    assert not running.is_alive()

@@ -13,7 +13,8 @@ from syncd.watch.health import Problem
 from tests.fakes.daemon import Running, running
 from tests.fakes.program import eventually
 from tests.fakes.reader import photo_bytes
-from tests.fakes.rig import Rig
+from tests.fakes.rig import Rig, another_can_write
+from tests.fakes.service import InterruptedService
 
 
 def test_s1_it_is_ready_when_the_watcher_is_proved_and_before_the_first_scan_has_ended(rig: Rig) -> None:
@@ -79,3 +80,21 @@ def test_w15_an_intake_that_does_not_end_is_an_error_and_not_waited_for_for_ever
     assert isinstance(daemon.error, HungError)
     assert any("does not end" in detail for detail in rig.voice.details(Said.WATCH))
     held.set()
+
+
+def test_an_interrupt_in_the_middle_of_a_transaction_keeps_nobody_waiting(rig: Rig) -> None:
+    began = threading.Event()
+
+    def begin() -> None:
+        rig.store.write().__enter__()
+        began.set()
+
+    rig.write("a.jpg", photo_bytes("a"))
+    rig.service = InterruptedService(begin=begin)
+    rig.restart()
+    daemon = Running(rig)
+    daemon.start()
+    assert began.wait(10)
+    assert another_can_write(rig, within=10.0)
+    daemon.wait()
+    assert isinstance(daemon.error, KeyboardInterrupt)

@@ -72,7 +72,7 @@ class Running:
         self.ending: Ending | None = None
         self.error: BaseException | None = None
         self._rig = rig
-        self._thread = threading.Thread(target=self._run)
+        self._thread = threading.Thread(target=self._run, daemon=True)
 
     def _run(self) -> None:
         try:

@@ -288,3 +288,18 @@ def files_of(rig: Rig) -> list[int]:
 def set_up(rig: Rig, **upload: Any) -> None:
     rig.upload = replace(rig.upload, **upload)
     rig.restart()
+
+
+def another_can_write(rig: Rig, within: float = 5.0) -> bool:
+    """Tell whether a thread that is not this one gets to write to the ledger."""
+    written = threading.Event()
+
+    def write() -> None:
+        with rig.store.write():
+            written.set()
+
+    threading.Thread(target=write, daemon=True).start()
+    if written.wait(within):
+        return True
+    rig.store._writer.lock = threading.RLock()  # else nobody could close it
+    return False

@@ -201,3 +201,15 @@ def _files_of(body: bytes) -> list[tuple[str, str]]:
         if name is not None:
             found.append((name[1].decode(), hashlib.sha256(content[:-2]).hexdigest()))
     return found
+
+
+@dataclass(slots=True)
+class InterruptedService(FakeService):
+    """A second Ctrl-C comes while the thread that sends is in a transaction, between two steps of it."""
+
+    begin: Callable[[], object] = lambda: None
+    """Begins the transaction."""
+
+    def send(self, *_: object, **__: object) -> Reply:
+        self.begin()
+        raise KeyboardInterrupt

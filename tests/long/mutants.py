@@ -190,6 +190,20 @@ MUTANTS: Final = (
         ("tests/daemon/test_turnstile.py",),
     ),
     Mutant(
+        "a sync that is interrupted in a transaction keeps its lock",
+        "syncd/daemon/once.py",
+        "        pipeline.store.let_go()\n",
+        "",
+        ("tests/daemon/test_once.py::test_an_interrupt_in_the_middle_of_a_transaction_keeps_nobody_waiting",),
+    ),
+    Mutant(
+        "a daemon that is interrupted in a transaction keeps its lock",
+        "syncd/daemon/service.py",
+        "        closing.callback(pipeline.store.let_go)\n",
+        "",
+        ("tests/daemon/test_service.py::test_an_interrupt_in_the_middle_of_a_transaction_keeps_nobody_waiting",),
+    ),
+    Mutant(
         "what waits for its turn hears of no pause",
         "syncd/daemon/dispatch.py",
         "        idle = self._shut(self._clock.now()) if turn.interval else None\n",
